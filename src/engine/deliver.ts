@@ -1,0 +1,336 @@
+/**
+ * Getting the current token to every destination, by reconciliation: a worker never carries a token, it asks for the
+ * current one, writes it, reads it back and asks again. So a slow writer cannot restore yesterday's.
+ */
+
+import { OpenbellError, type Problem } from '../core/errors.ts'
+import type { AccountRef, Delivery, Destination, Session, Slot } from '../core/model.ts'
+import type { Publisher, Release } from '../core/publisher.ts'
+import type { Secret } from '../core/secret.ts'
+import { plus } from '../core/time.ts'
+import { backoffMs } from './backoff.ts'
+import type { EngineDeps } from './deps.ts'
+import type { Journal } from './journal.ts'
+import { withLeaseInTurn } from './lease.ts'
+import type { BrokerTime } from './offset.ts'
+import type { Prober } from './probe.ts'
+import type { Known, Sessions } from './sessions.ts'
+import { SingleFlight } from './single-flight.ts'
+
+/** A writer that never settles must end somewhere; each round starts from what is current then. */
+const maxRounds = 20
+
+/** Takes a value that a person put into a destination into use as a grant. */
+export type Adopt = (
+  known: Known,
+  accessToken: Secret,
+  userId: string | undefined,
+  destinationId: string,
+) => Promise<void>
+
+export class Deliverer {
+  readonly #deps: EngineDeps
+  readonly #time: BrokerTime
+  readonly #sessions: Sessions
+  readonly #prober: Prober
+  readonly #journal: Journal
+  readonly #adopt: Adopt
+  readonly #flight = new SingleFlight<void>()
+  /** Raised again while a worker runs: it must go round once more. */
+  readonly #again = new Set<string>()
+
+  constructor(
+    deps: EngineDeps,
+    time: BrokerTime,
+    sessions: Sessions,
+    prober: Prober,
+    journal: Journal,
+    adopt: Adopt,
+  ) {
+    this.#deps = deps
+    this.#time = time
+    this.#sessions = sessions
+    this.#prober = prober
+    this.#journal = journal
+    this.#adopt = adopt
+  }
+
+  /** Delivers to every destination of the account; each has its own worker, and none holds up another. */
+  async deliver(ref: AccountRef, slot: Slot): Promise<void> {
+    const { account } = await this.#sessions.load(ref, slot)
+    await Promise.all(account.destinations.map((id) => this.deliverTo(ref, slot, id)))
+  }
+
+  async deliverTo(ref: AccountRef, slot: Slot, destinationId: string): Promise<void> {
+    const key = `${ref.tenantId}/${ref.accountId}/${slot}/${destinationId}`
+    if (this.#flight.isRunning(key)) this.#again.add(key)
+    await this.#flight.run(key, async () => {
+      do {
+        this.#again.delete(key)
+        await this.#reconcile(ref, slot, destinationId)
+      } while (this.#again.has(key))
+    })
+  }
+
+  async idle(): Promise<void> {
+    await this.#flight.idle()
+  }
+
+  /** Takes our value out again, where the publisher can. */
+  async withdraw(ref: AccountRef, slot: Slot, destinationId: string): Promise<void> {
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    const known = await this.#sessions.load(ref, slot)
+    const destination = await vault.loadDestination(destinationId)
+    const delivery = await vault.loadDelivery(ref.accountId, slot, destinationId)
+    if (destination && delivery?.writtenDigest) {
+      const publisher = this.publisherOf(destination)
+      const there = await publisher.readBack(destination, this.#address(known))
+      if (there && this.#deps.sha256(there.expose()) === delivery.writtenDigest) {
+        await publisher.withdraw?.(destination, this.#address(known))
+      }
+    }
+    await vault.removeDelivery(ref.accountId, slot, destinationId)
+  }
+
+  publisherOf(destination: Pick<Destination, 'kind'>): Publisher {
+    const publisher = this.#deps.publishers.find(({ kind }) => kind === destination.kind)
+    if (!publisher) {
+      throw new OpenbellError('not-supported', `There is no destination kind called "${destination.kind}".`, {
+        field: 'kind',
+      })
+    }
+    return publisher
+  }
+
+  async #reconcile(ref: AccountRef, slot: Slot, destinationId: string): Promise<void> {
+    const { store, timings, log } = this.#deps
+    const vault = store.forTenant(ref.tenantId)
+    const destination = await vault.loadDestination(destinationId)
+    if (!destination) return
+    const publisher = this.publisherOf(destination)
+    try {
+      const done = await withLeaseInTurn(
+        this.#deps,
+        `resource:${publisher.resource(destination)}`,
+        timings.leaseTermMs * 2,
+        async () => {
+          for (let round = 0; round < maxRounds; round++) {
+            if (await this.#round(ref, slot, destination, publisher)) return
+          }
+        },
+      )
+      if (!done) await this.#failed(ref, slot, destination, busyProblem(destinationId))
+    } catch (error) {
+      if (error instanceof OpenbellError && error.code === 'unknown-account') return
+      if (!(error instanceof OpenbellError)) {
+        log.error(
+          {
+            account: ref.accountId,
+            destination: destinationId,
+            error: error instanceof Error ? error.name : 'unknown',
+          },
+          'a publisher failed',
+        )
+      }
+      await this.#failed(ref, slot, destination, problemOf(error))
+    }
+  }
+
+  /** True when what is there is what should be there. */
+  async #round(
+    ref: AccountRef,
+    slot: Slot,
+    destination: Destination,
+    publisher: Publisher,
+  ): Promise<boolean> {
+    const { store, sha256 } = this.#deps
+    const vault = store.forTenant(ref.tenantId)
+    const known = await this.#sessions.load(ref, slot)
+    const release = this.#release(known, publisher)
+    if (!release) return true
+
+    const delivery =
+      (await vault.loadDelivery(ref.accountId, slot, destination.id)) ??
+      emptyDelivery(ref, slot, destination.id)
+    const wanted = sha256(release.accessToken.expose())
+    const there = await publisher.readBack(destination, release)
+    const found = there && sha256(there.expose())
+    if (found !== wanted) {
+      if (
+        there &&
+        found &&
+        found !== delivery.writtenDigest &&
+        !(await this.#settleForeign(known, delivery, destination, there, found))
+      ) {
+        return false
+      }
+      await this.#deps.onStep?.('deliver', 'before', ref.accountId)
+      await publisher.write(destination, release)
+      await this.#deps.onStep?.('deliver', 'after', ref.accountId)
+      const now = await publisher.readBack(destination, release)
+      if (!now || sha256(now.expose()) !== wanted) {
+        throw new OpenbellError(
+          'destination-not-read-back',
+          `${destination.id} did not show the new token after it was written; something else writes there.`,
+          { accountId: ref.accountId },
+        )
+      }
+    }
+
+    // Look again: while we wrote, a newer one may have become current.
+    const current = await this.#sessions.load(ref, slot)
+    if (current.session.generation !== release.generation) return false
+    await this.#save(delivery, {
+      desired: release.generation,
+      delivered: release.generation,
+      writtenDigest: wanted,
+      verifiedAt: this.#time.local(),
+      nextAt: plus(this.#time.local(), this.#deps.timings.verifyEveryMs),
+      attempt: 0,
+    })
+    if (delivery.delivered !== release.generation) {
+      await this.#journal.write(
+        ref,
+        'delivered',
+        `${destination.id} holds the current token, read back.`,
+        release.generation,
+      )
+      this.#sessions.changed()
+    }
+    return true
+  }
+
+  /**
+   * Somebody else wrote there. True: go on and write ours. False: the world has changed, look again.
+   * Throws while the broker cannot be asked, so that nobody's working token is overwritten on a guess.
+   */
+  async #settleForeign(
+    known: Known,
+    delivery: Delivery,
+    destination: Destination,
+    there: Secret,
+    digest: string,
+  ): Promise<boolean> {
+    const { store, sha256 } = this.#deps
+    const { account, app, broker, session } = known
+    const ours = await store.forTenant(account.tenantId).listGrants(account.id, { limit: 20 })
+    if (ours.some(({ accessToken }) => sha256(accessToken.expose()) === digest)) return true
+    if (delivery.reportedDigest === digest) return true
+
+    const probed = await this.#prober.probe(app, broker, there)
+    if (probed.kind === 'unproven') {
+      throw new OpenbellError(
+        'destination-changed-by-hand',
+        `${destination.id} holds a token that Openbell did not write, and ${broker.name} cannot be asked about it just now; it is left alone until then.`,
+        { accountId: account.id },
+      )
+    }
+    const sameUser =
+      probed.kind === 'accepted' &&
+      account.brokerUserId !== undefined &&
+      probed.userId === account.brokerUserId
+    if (probed.kind === 'accepted' && sameUser && broker.adopt) {
+      await this.#adopt(known, there, probed.userId, destination.id)
+      return false
+    }
+    const why =
+      probed.kind === 'rejected'
+        ? `${broker.name} does not accept it`
+        : sameUser
+          ? `when it ends cannot be known`
+          : `it does not belong to ${account.brokerUserId ?? 'a known user'}`
+    await this.#journal.write(
+      session.ref,
+      'destination-differs',
+      `${destination.id} held a token that Openbell did not write; ${why}, so it is replaced by the current one.`,
+      session.generation,
+    )
+    await this.#save(delivery, { reportedDigest: digest })
+    return true
+  }
+
+  async #failed(ref: AccountRef, slot: Slot, destination: Destination, problem: Problem): Promise<void> {
+    const { store, random } = this.#deps
+    const known = await this.#sessions.load(ref, slot).catch(() => undefined)
+    if (!known) return
+    const delivery =
+      (await store.forTenant(ref.tenantId).loadDelivery(ref.accountId, slot, destination.id)) ??
+      emptyDelivery(ref, slot, destination.id)
+    const attempt = delivery.attempt + 1
+    await this.#save(delivery, {
+      desired: known.session.generation,
+      attempt,
+      nextAt: plus(this.#time.local(), backoffMs(attempt, random)),
+      problem,
+    })
+    if (attempt === 1)
+      await this.#journal.write(ref, 'delivery-failed', problem.message, known.session.generation)
+    this.#sessions.changed()
+  }
+
+  /** Of the delivery's record only; who loses the race has nothing to add. */
+  async #save(delivery: Delivery, change: Partial<Delivery>): Promise<void> {
+    const vault = this.#deps.store.forTenant(delivery.ref.tenantId)
+    let base = delivery
+    for (;;) {
+      const { problem: _, ...rest } = base
+      const saved = await vault.saveDelivery({ ...rest, ...change }, base.version)
+      if (saved) {
+        Object.assign(delivery, saved)
+        return
+      }
+      const found = await vault.loadDelivery(base.ref.accountId, base.slot, base.destinationId)
+      base = found ?? { ...base, version: 0 }
+    }
+  }
+
+  #release(known: Known, publisher: Publisher): Release | undefined {
+    const { session, grant, app, broker } = known
+    if (!grant || !served(session)) return undefined
+    const appKey = app.credentials[broker.appKey]
+    return {
+      ...this.#address(known),
+      brokerId: broker.id,
+      environment: app.environment,
+      generation: grant.generation,
+      accessToken: grant.accessToken,
+      ...(publisher.needs.includes('refreshToken') && grant.refresh
+        ? { refreshToken: grant.refresh.token }
+        : {}),
+      ...(publisher.needs.includes('appKey') && broker.env.appKey && appKey ? { appKey } : {}),
+      expiresAt: grant.expiry.at,
+      issuedAt: grant.receivedAt,
+      ...(known.account.brokerUserId === undefined ? {} : { brokerUserId: known.account.brokerUserId }),
+    }
+  }
+
+  #address({ session, broker }: Known): Pick<Release, 'env' | 'ref' | 'slot'> {
+    return { env: broker.env, ref: session.ref, slot: session.slot }
+  }
+}
+
+function served({ token }: Session): boolean {
+  return token === 'live' || token === 'unproven' || token === 'suspect'
+}
+
+function emptyDelivery(ref: AccountRef, slot: Slot, destinationId: string): Delivery {
+  return { ref, slot, destinationId, version: 0, desired: 0, delivered: 0, attempt: 0 }
+}
+
+function busyProblem(destinationId: string): Problem {
+  return {
+    remedy: 'retry',
+    code: 'vault-busy',
+    message: `Another process has been writing to ${destinationId} for too long.`,
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof OpenbellError)
+    return { remedy: error.remedy, code: error.code, message: error.message }
+  return {
+    remedy: 'retry',
+    code: 'internal',
+    message: 'Writing to the destination failed in a way nobody expected; see the log.',
+  }
+}

@@ -1,0 +1,577 @@
+/** The keeper: wires the engine's parts together, watches what falls due, and answers callers. */
+
+import { OpenbellError, problemError } from '../core/errors.ts'
+import type {
+  AccountChanges,
+  AccountStatus,
+  BegunLogin,
+  BrokerInfo,
+  DeliveryView,
+  FinishLogin,
+  Keeper,
+  LoginResult,
+  NewAccount,
+  ReadySession,
+  Step,
+} from '../core/keeper.ts'
+import type { AccountRef, Destination, LedgerEvent, NewGrant, Slot } from '../core/model.ts'
+import type { Secret } from '../core/secret.ts'
+import { minuteMs, plus } from '../core/time.ts'
+import { Accounts } from './accounts.ts'
+import { Breakers } from './breaker.ts'
+import { Deliverer } from './deliver.ts'
+import type { EngineDeps } from './deps.ts'
+import { planInput, withDue } from './due.ts'
+import { Journal } from './journal.ts'
+import { accountLease, withLeaseInTurn } from './lease.ts'
+import { Logins } from './login.ts'
+import { BrokerTime } from './offset.ts'
+import { plan } from './plan.ts'
+import { Prober } from './probe.ts'
+import { type By, loginNeeded, Renewer } from './renew.ts'
+import { defaultSlot, type Known, keyOf, Sessions } from './sessions.ts'
+import { Settler } from './settle.ts'
+import { SingleFlight } from './single-flight.ts'
+import { Spender } from './spend.ts'
+import { viewBroker, viewDelivery, viewStatus } from './status.ts'
+
+/** Even with nothing due the loop looks this often: a clock may have been stepped, a laptop may have slept. */
+const longestSleepMs = minuteMs
+const atOnce = 64
+
+export interface EngineKeeper extends Keeper {
+  /** Broker minus local clock in ms, per broker heard in this process. */
+  clockOffsets(): Record<string, number>
+}
+
+export function createKeeper(deps: EngineDeps): EngineKeeper {
+  return new EngineKeeperImpl(deps)
+}
+
+class EngineKeeperImpl implements EngineKeeper {
+  readonly #deps: EngineDeps
+  readonly #time: BrokerTime
+  readonly #sessions: Sessions
+  readonly #renewer: Renewer
+  readonly #settler: Settler
+  readonly #deliverer: Deliverer
+  readonly #logins: Logins
+  readonly #accounts: Accounts
+  readonly #journal: Journal
+  readonly #acting = new SingleFlight<void>()
+  readonly #confirming = new SingleFlight<Known>()
+  #running:
+    | { stop: AbortController; wake: AbortController; loop: Promise<void>; unwatch: () => void }
+    | undefined
+  #starting: Promise<void> | undefined
+  #reloading: Promise<void> | undefined
+  #reloadAgain = false
+
+  constructor(deps: EngineDeps) {
+    this.#deps = deps
+    this.#time = new BrokerTime(deps.clock)
+    this.#sessions = new Sessions(deps, this.#time)
+    const breakers = new Breakers(deps)
+    const prober = new Prober(deps, this.#time, breakers)
+    this.#journal = new Journal(deps)
+    this.#deliverer = new Deliverer(
+      deps,
+      this.#time,
+      this.#sessions,
+      prober,
+      this.#journal,
+      (known, token, userId, where) => this.#adopt(known, token, userId, where),
+    )
+    this.#settler = new Settler(deps, this.#time, this.#sessions, prober, this.#journal, (ref, slot) =>
+      this.#deliverSoon(ref, slot),
+    )
+    const spender = new Spender(deps, this.#time, breakers)
+    this.#renewer = new Renewer(deps, this.#time, this.#sessions, spender, this.#settler, this.#journal)
+    this.#logins = new Logins(deps, this.#sessions, spender, this.#settler, this.#renewer, this.#journal)
+    this.#accounts = new Accounts(deps, this.#time, this.#sessions, this.#journal, this.#deliverer)
+    // Whatever changes a session here may also change what is due next.
+    this.#sessions.onChange(() => this.#running?.wake.abort())
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#start().catch((error: unknown) => {
+      this.#starting = undefined
+      throw error
+    })
+    return this.#starting
+  }
+
+  async stop(): Promise<void> {
+    await this.#starting?.catch(() => undefined)
+    const running = this.#running
+    this.#running = undefined
+    this.#starting = undefined
+    if (running) {
+      running.unwatch()
+      running.stop.abort()
+      running.wake.abort()
+      await running.loop
+    }
+    // A spend in flight is recorded before the store may close under it.
+    await this.#acting.idle()
+    await this.#renewer.idle()
+    await this.#confirming.idle()
+    await this.#deliverer.idle()
+  }
+
+  brokers(): readonly BrokerInfo[] {
+    return this.#deps.brokers.map(viewBroker)
+  }
+
+  clockOffsets(): Record<string, number> {
+    return this.#time.offsets()
+  }
+
+  async addAccount(input: NewAccount): Promise<AccountStatus> {
+    return this.#view(await this.#accounts.add(input))
+  }
+
+  async editAccount(ref: AccountRef, changes: AccountChanges): Promise<AccountStatus> {
+    const known = await this.#accounts.edit(ref, changes)
+    if (changes.destinations) await this.#deliverer.deliver(ref, known.session.slot)
+    return this.statusOf(ref)
+  }
+
+  async pauseAccount(ref: AccountRef): Promise<AccountStatus> {
+    return this.#view(await this.#accounts.setPaused(ref, true))
+  }
+
+  async resumeAccount(ref: AccountRef): Promise<AccountStatus> {
+    return this.#view(await this.#accounts.setPaused(ref, false))
+  }
+
+  async removeAccount(ref: AccountRef): Promise<void> {
+    await this.#accounts.remove(ref)
+  }
+
+  async status(tenantId: string): Promise<AccountStatus[]> {
+    const accounts = await this.#deps.store.forTenant(tenantId).listAccounts()
+    const views: AccountStatus[] = []
+    for (const { id } of accounts) views.push(await this.statusOf({ tenantId, accountId: id }))
+    return views
+  }
+
+  async statusOf(ref: AccountRef): Promise<AccountStatus> {
+    return this.#view(await this.#sessions.load(ref))
+  }
+
+  async check(ref: AccountRef): Promise<AccountStatus> {
+    await this.#confirm(ref, defaultSlot)
+    await this.#deliverer.deliver(ref, defaultSlot)
+    return this.statusOf(ref)
+  }
+
+  async plan(ref: AccountRef): Promise<Step[]> {
+    const known = await this.#sessions.load(ref)
+    return plan(planInput(this.#deps, this.#time, known, known.session, known.grant))
+  }
+
+  session(ref: AccountRef, slot: Slot = defaultSlot): ReadySession | undefined {
+    return this.#sessions.ready(ref, slot)
+  }
+
+  async token(
+    ref: AccountRef,
+    options: { slot?: Slot; minValidMs?: number; waitMs?: number } = {},
+  ): Promise<ReadySession> {
+    const { slot = defaultSlot, minValidMs = 0, waitMs = this.#deps.timings.callerWaitMs } = options
+    const enough = (): ReadySession | undefined => {
+      const ready = this.#sessions.ready(ref, slot)
+      return ready && ready.expiry.at >= plus(this.#time.local(), minValidMs) ? ready : undefined
+    }
+    const atHand = enough()
+    if (atHand) return atHand
+    const known = await this.#sessions.load(ref, slot)
+    const loaded = enough()
+    if (loaded) return loaded
+    if (known.account.paused) {
+      throw new OpenbellError(
+        'account-paused',
+        `${ref.accountId} is paused; run \`openbell resume ${ref.accountId}\`.`,
+        { accountId: ref.accountId },
+      )
+    }
+    try {
+      await this.#inTime(this.#renewer.renew(ref, slot, { who: 'caller', minValidMs }), waitMs, ref)
+    } catch (error) {
+      // Less time than was asked for is better than nothing while the broker still accepts it.
+      const rest = this.#sessions.ready(ref, slot)
+      if (rest) return rest
+      throw error
+    }
+    const ready = this.#sessions.ready(ref, slot)
+    if (ready) return ready
+    const now = await this.#sessions.load(ref, slot)
+    throw problemError(
+      'problem' in now.session.work ? now.session.work.problem : loginNeeded(now),
+      ref.accountId,
+    )
+  }
+
+  async renew(ref: AccountRef, by: 'plan' | 'caller' | 'person'): Promise<AccountStatus> {
+    const how: By = by === 'caller' ? { who: 'caller', minValidMs: 0 } : { who: by }
+    return this.#view(await this.#renewer.renew(ref, defaultSlot, how))
+  }
+
+  async reportRejected(ref: AccountRef, generation: number, slot: Slot = defaultSlot): Promise<void> {
+    const known = await this.#sessions.load(ref, slot)
+    const { session, broker } = known
+    // Only a complaint about the token in use says anything.
+    if (session.generation !== generation || !this.#sessions.ready(ref, slot)) return
+    const now = this.#time.now(broker.id)
+    const budgetAt = plus(
+      session.acceptedAt ?? known.grant?.receivedAt ?? now,
+      broker.rules.limits.probeEveryMs,
+    )
+    const suspected = await this.#sessions.update(ref, slot, (current) => {
+      if (current.session.generation !== generation || current.session.token === 'suspect') return undefined
+      const probe = {
+        attempt: 0,
+        nextAt: budgetAt > now ? budgetAt : now,
+        why: 'a program reports that the broker refused the token',
+      }
+      return withDue(
+        this.#deps,
+        this.#time,
+        current,
+        { ...current.session, token: 'suspect', probe },
+        current.grant,
+      )
+    })
+    if (suspected)
+      await this.#journal.write(
+        ref,
+        'suspect',
+        'A program reports that the broker refused the token.',
+        generation,
+      )
+    if (budgetAt <= now) await this.#confirm(ref, slot)
+  }
+
+  async beginLogin(ref: AccountRef, options: { replace?: boolean } = {}): Promise<BegunLogin> {
+    return this.#logins.begin(ref, options.replace ?? false)
+  }
+
+  async finishLogin(input: FinishLogin): Promise<LoginResult> {
+    const { known, exchanged } = await this.#logins.finish(input)
+    const { ref, slot } = known.session
+    await this.#deliverer.deliver(ref, slot)
+    return { status: await this.statusOf(ref), exchanged }
+  }
+
+  destinationKinds(): ReturnType<Keeper['destinationKinds']> {
+    return this.#deps.publishers.map(({ kind, settings }) => ({ kind, settings }))
+  }
+
+  async addDestination(input: Omit<Destination, 'version'>): Promise<Destination> {
+    return this.#accounts.addDestination(input)
+  }
+
+  async listDestinations(tenantId: string): Promise<Destination[]> {
+    return this.#deps.store.forTenant(tenantId).listDestinations()
+  }
+
+  async testDestination(tenantId: string, id: string): Promise<DeliveryView[]> {
+    const vault = this.#deps.store.forTenant(tenantId)
+    const destination = await vault.loadDestination(id)
+    if (!destination) {
+      throw new OpenbellError('unknown-destination', `There is no destination called "${id}".`, {
+        field: 'destination',
+      })
+    }
+    await this.#deliverer.publisherOf(destination).check(destination)
+    const views: DeliveryView[] = []
+    for (const account of await vault.listAccounts()) {
+      if (!account.destinations.includes(id)) continue
+      await this.#deliverer.deliverTo({ tenantId, accountId: account.id }, defaultSlot, id)
+      const delivery = await vault.loadDelivery(account.id, defaultSlot, id)
+      views.push(viewDelivery(delivery, id, destination.kind, this.#where(destination)))
+    }
+    return views
+  }
+
+  async removeDestination(tenantId: string, id: string): Promise<void> {
+    await this.#accounts.removeDestination(tenantId, id)
+  }
+
+  async events(query: {
+    tenantId: string
+    accountId?: string
+    afterSeq?: number
+    limit?: number
+  }): Promise<LedgerEvent[]> {
+    return this.#deps.store.listEvents({ limit: 100, ...query })
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#sessions.onChange(listener)
+  }
+
+  async #start(): Promise<void> {
+    await this.#sessions.reloadAll()
+    const unwatch = this.#deps.store.onChange?.(() => this.#reload()) ?? (() => undefined)
+    const stop = new AbortController()
+    this.#running = { stop, wake: new AbortController(), loop: Promise.resolve(), unwatch }
+    this.#running.loop = this.#loop(stop.signal)
+  }
+
+  /** Another process has written: follow, at most one reload at a time. */
+  #reload(): void {
+    if (this.#reloading) {
+      this.#reloadAgain = true
+      return
+    }
+    this.#reloading = this.#sessions
+      .reloadAll()
+      .catch((error: unknown) =>
+        this.#deps.log.warn(
+          { error: error instanceof Error ? error.message : 'unknown' },
+          'could not follow the vault',
+        ),
+      )
+      .finally(() => {
+        this.#reloading = undefined
+        if (!this.#reloadAgain) return
+        this.#reloadAgain = false
+        this.#reload()
+      })
+  }
+
+  async #loop(stopped: AbortSignal): Promise<void> {
+    const { store, clock, log } = this.#deps
+    while (!stopped.aborted) {
+      const running = this.#running
+      if (!running) return
+      running.wake = new AbortController()
+      let sleepMs = longestSleepMs
+      try {
+        const now = clock.now()
+        const due = await store.due(now, atOnce)
+        const fresh = due.filter(({ ref, slot }) => !this.#acting.isRunning(keyOf(ref, slot)))
+        for (const { ref, slot } of fresh) void this.#act(ref, slot)
+        await this.#verifyDeliveries()
+        const next = await store.nextDue()
+        // What is being worked on is still due; its end wakes the loop.
+        const later = next !== undefined && next > now ? next - now : due.length > 0 ? 1_000 : longestSleepMs
+        sleepMs = Math.min(later, longestSleepMs)
+      } catch (error) {
+        log.error(
+          { error: error instanceof Error ? error.message : 'unknown' },
+          'the keeper could not look at what is due',
+        )
+        sleepMs = 1_000
+      }
+      if (!stopped.aborted && !running.wake.signal.aborted) await clock.sleep(sleepMs, running.wake.signal)
+    }
+  }
+
+  #act(ref: AccountRef, slot: Slot): Promise<void> {
+    return this.#acting.run(keyOf(ref, slot), async () => {
+      try {
+        await this.#actOn(await this.#sessions.load(ref, slot))
+      } catch (error) {
+        const expected = error instanceof OpenbellError
+        this.#deps.log[expected ? 'info' : 'error'](
+          {
+            account: ref.accountId,
+            code: expected ? error.code : 'internal',
+            error: error instanceof Error ? error.message : 'unknown',
+          },
+          'a due step did not succeed',
+        )
+        if (!expected) await this.#settler.setProblem(ref, slot, unexpected()).catch(() => undefined)
+      } finally {
+        this.#sessions.changed()
+      }
+    })
+  }
+
+  /** Decide, then act: the plan's head is the decision. */
+  async #actOn(known: Known): Promise<void> {
+    const { session } = known
+    const { ref, slot } = session
+    const [newest] = await this.#deps.store
+      .forTenant(ref.tenantId)
+      .listGrants(ref.accountId, { slot, limit: 1 })
+    if (newest && this.#settler.hasUnused(session, newest.generation)) {
+      await this.#underLease(ref, async (lease) =>
+        this.#settler.adoptRecorded(await this.#sessions.load(ref, slot), lease),
+      )
+    }
+    const here = await this.#sessions.load(ref, slot)
+    const input = planInput(this.#deps, this.#time, here, here.session, here.grant)
+    const head = plan(input)[0]
+    if (!head || head.at > input.now) {
+      await this.#replan(ref, slot)
+      return
+    }
+    switch (head.action) {
+      case 'refresh':
+      case 'retry':
+        await this.#renewer.renew(ref, slot, { who: 'plan' })
+        return
+      case 'probe':
+        await this.#confirm(ref, slot)
+        return
+      case 'end':
+        await this.#underLease(ref, (lease) => this.#settler.end(ref, slot, lease))
+        return
+      case 'ask':
+        await this.#settler.setProblem(ref, slot, loginNeeded(here))
+        return
+      case 'promote':
+      case 'look':
+        await this.#replan(ref, slot)
+    }
+  }
+
+  async #replan(ref: AccountRef, slot: Slot): Promise<void> {
+    await this.#sessions.update(ref, slot, (current) =>
+      withDue(this.#deps, this.#time, current, current.session, current.grant),
+    )
+  }
+
+  #confirm(ref: AccountRef, slot: Slot): Promise<Known> {
+    return this.#confirming.run(keyOf(ref, slot), () =>
+      this.#underLease(ref, (lease) => this.#settler.confirm(ref, slot, lease)),
+    )
+  }
+
+  async #underLease<T>(ref: AccountRef, work: Parameters<typeof withLeaseInTurn<T>>[3]): Promise<T> {
+    const { timings } = this.#deps
+    const done = await withLeaseInTurn(
+      this.#deps,
+      accountLease(ref.tenantId, ref.accountId),
+      timings.leaseTermMs + timings.spendDeadlineMs,
+      work,
+    )
+    if (done) return done.value
+    throw new OpenbellError(
+      'token-not-ready',
+      `Another process is working on ${ref.accountId}; ask again in a few seconds.`,
+      {
+        accountId: ref.accountId,
+      },
+    )
+  }
+
+  #deliverSoon(ref: AccountRef, slot: Slot): void {
+    this.#deliverer.deliver(ref, slot).catch((error: unknown) => {
+      this.#deps.log.error(
+        { account: ref.accountId, error: error instanceof Error ? error.message : 'unknown' },
+        'a delivery did not end well',
+      )
+    })
+  }
+
+  /** Failed ones again when their time has come; delivered ones are read back now and then, for hands that edit. */
+  async #verifyDeliveries(): Promise<void> {
+    const now = this.#time.local()
+    for (const tenantId of await this.#deps.store.listTenants()) {
+      for (const { ref, slot, destinationId, nextAt } of await this.#deps.store
+        .forTenant(tenantId)
+        .listDeliveries()) {
+        if (nextAt === undefined || nextAt > now) continue
+        void this.#deliverer.deliverTo(ref, slot, destinationId).catch(() => undefined)
+      }
+    }
+  }
+
+  /** A person put a token into a destination that the broker accepts as this account's: it becomes a grant like any other. */
+  async #adopt(
+    known: Known,
+    accessToken: Secret,
+    userId: string | undefined,
+    destinationId: string,
+  ): Promise<void> {
+    const { broker, app, session } = known
+    const { store, clock, randomToken } = this.#deps
+    const draft = broker.adopt?.({ accessToken, now: this.#time.now(broker.id) })
+    if (!draft) return
+    const { also: _, ...fields } = draft
+    const grant: NewGrant = {
+      ...fields,
+      ...(userId === undefined ? {} : { brokerUserId: userId }),
+      id: randomToken(),
+      ref: session.ref,
+      origin: 'import',
+      sentAt: clock.now(),
+      receivedAt: clock.now(),
+      appVersion: app.version,
+    }
+    const [recorded] = await store.forTenant(session.ref.tenantId).recordGrants([grant])
+    if (!recorded) return
+    await this.#underLease(session.ref, (lease) => this.#settler.settle(recorded, lease))
+    await this.#journal.write(
+      session.ref,
+      'destination-adopted',
+      `A token found in ${destinationId} is accepted by ${broker.name} and was taken over.`,
+      recorded.generation,
+    )
+  }
+
+  async #view(known: Known): Promise<AccountStatus> {
+    const { account, session, broker } = known
+    const { store } = this.#deps
+    const vault = store.forTenant(account.tenantId)
+    const deliveries: DeliveryView[] = []
+    for (const id of account.destinations) {
+      const destination = await vault.loadDestination(id)
+      const delivery = await vault.loadDelivery(account.id, session.slot, id)
+      deliveries.push(
+        viewDelivery(
+          delivery,
+          id,
+          destination?.kind ?? 'missing',
+          destination ? this.#where(destination) : '',
+        ),
+      )
+    }
+    const now = this.#time.now(broker.id)
+    const next = plan(planInput(this.#deps, this.#time, known, session, known.grant))[0]
+    const lease = await store.readLease(accountLease(account.tenantId, account.id))
+    const renewing =
+      this.#renewer.isRenewing(session.ref, session.slot) ||
+      (lease !== undefined && lease.until > (await store.now()))
+    return viewStatus(known, deliveries, next, renewing, now)
+  }
+
+  #where(destination: Destination): string {
+    return this.#deliverer.publisherOf(destination).resource(destination)
+  }
+
+  async #inTime<T>(work: Promise<T>, waitMs: number, ref: AccountRef): Promise<T> {
+    const done = new AbortController()
+    // The work goes on when the waiter leaves; its failure is then nobody's.
+    work.catch(() => undefined)
+    try {
+      return await Promise.race([
+        work,
+        this.#deps.clock.sleep(waitMs, done.signal).then(() => {
+          throw new OpenbellError(
+            'token-not-ready',
+            `The renewal of ${ref.accountId} takes longer than you wanted to wait; it goes on, ask again in a few seconds.`,
+            {
+              accountId: ref.accountId,
+            },
+          )
+        }),
+      ])
+    } finally {
+      done.abort()
+    }
+  }
+}
+
+function unexpected(): { remedy: 'retry'; code: 'internal'; message: string } {
+  return {
+    remedy: 'retry',
+    code: 'internal',
+    message: 'Something failed inside Openbell that nobody expected; see the log.',
+  }
+}

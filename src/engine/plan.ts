@@ -1,0 +1,132 @@
+/** What comes next for an account, when, and why. Pure; its head is the decision and every step carries its reason. */
+
+import type { Broker } from '../core/broker.ts'
+import type { Step } from '../core/keeper.ts'
+import type { Account, App, Grant, Session } from '../core/model.ts'
+import type { Instant } from '../core/time.ts'
+import { minuteMs, nextTimeOfDay, plus } from '../core/time.ts'
+
+export interface PlanInput {
+  account: Account
+  app: App
+  session: Session
+  /** The promoted grant. */
+  grant: Grant | undefined
+  broker: Broker
+  /** The broker's time. */
+  now: Instant
+  /** In [0, 1), fixed per account: spreads many accounts over the margin. */
+  spread: number
+}
+
+/** A probe right at the flush would still see the old world. */
+const afterDoubtMs = minuteMs
+
+/** The coming steps, earliest first. Empty: nothing will happen by itself. */
+export function plan(input: PlanInput): Step[] {
+  const { account, app, session, broker, now } = input
+  if (account.paused) return []
+  const steps: Step[] = []
+  const { work, expiry } = session
+  const served = session.token === 'live' || session.token === 'unproven' || session.token === 'suspect'
+
+  if (served && expiry && expiry.at <= now) {
+    return [{ at: now, action: 'end', reason: 'the token has reached its end' }]
+  }
+  if (session.probe) steps.push({ at: session.probe.nextAt, action: 'probe', reason: session.probe.why })
+
+  switch (work.state) {
+    case 'retrying':
+      steps.push({
+        at: work.nextAt,
+        action: 'retry',
+        reason: `attempt ${work.attempt} failed: ${work.problem.message}`,
+      })
+      break
+    case 'blocked':
+      steps.push({ at: work.until, action: 'retry', reason: work.problem.message })
+      break
+    case 'waiting-for-person':
+    case 'needs-fixing':
+      // New credentials change things; the same ones do not.
+      if (app.version !== work.appVersion && canRefresh(input)) {
+        steps.push({ at: now, action: 'retry', reason: 'the credentials have changed' })
+      }
+      break
+    case 'idle':
+      steps.push(...renewal(input, served))
+  }
+
+  if (served && expiry) {
+    const doubt = expiry.doubtUntil
+    if (doubt && !session.probe && !(session.acceptedAt && session.acceptedAt > doubt)) {
+      const at = plus(doubt, afterDoubtMs)
+      if (at < expiry.at) {
+        steps.push({
+          at,
+          action: 'probe',
+          reason: `${broker.name} may have ended it early; ask again after its flush`,
+        })
+      }
+    }
+    steps.push({ at: expiry.at, action: 'end', reason: endReason(input) })
+  }
+  return steps.sort((a, b) => a.at - b.at)
+}
+
+/** Whether the account holds all that an unattended renewal needs. */
+export function canRefresh({
+  app,
+  session,
+  grant,
+  broker,
+  now,
+}: Omit<PlanInput, 'account' | 'spread'>): boolean {
+  if (!broker.refresh || !grant?.refresh || session.generation === 0) return false
+  if (app.refresh.state === 'retired') return false
+  return !grant.refresh.expiry || grant.refresh.expiry.at > now
+}
+
+function renewal(input: PlanInput, served: boolean): Step[] {
+  const { session, broker, now, spread } = input
+  if (canRefresh(input)) {
+    if (!served)
+      return [{ at: now, action: 'refresh', reason: 'there is no living token and no person is needed' }]
+    if (!session.expiry || session.candidate !== undefined) return []
+    const margin = broker.rules.marginMs * (1 + 0.2 * spread)
+    return [
+      {
+        at: plus(session.expiry.at, -margin),
+        action: 'refresh',
+        reason: `${Math.round(margin / 1000)} s before the token ends`,
+      },
+    ]
+  }
+  if (served) return []
+  const reason =
+    session.generation === 0 ? 'nobody has logged in yet' : 'the token has ended and a person must log in'
+  return [{ at: session.generation === 0 ? now : askFrom(broker, now), action: 'ask', reason }]
+}
+
+/** Before this a person who logs in would have to do it again. */
+export function askFrom(broker: Broker, now: Instant): Instant {
+  const { mintFrom, zone } = broker.rules
+  if (!mintFrom) return now
+  const opens = nextTimeOfDay(now, mintFrom.time, zone)
+  const dawn = nextTimeOfDay(now, '00:00', zone)
+  // After the opening time the next one is tomorrow's, so the window is open now.
+  return opens > dawn ? now : opens
+}
+
+function endReason({ broker, session }: PlanInput): string {
+  switch (session.expiry?.source) {
+    case 'jwt':
+      return 'the token itself says so'
+    case 'declared':
+      return `${broker.name} said so when it handed the token over`
+    case 'rejected':
+      return `${broker.name} refused the token`
+    default:
+      return `${broker.name} ends every token at that time of day`
+  }
+}

@@ -1,0 +1,71 @@
+/** Asking the broker whether a token is alive. Three answers, because "no answer" is not "no". */
+
+import type { Broker } from '../core/broker.ts'
+import { isProblem } from '../core/broker.ts'
+import type { Problem } from '../core/errors.ts'
+import type { App } from '../core/model.ts'
+import type { Secret } from '../core/secret.ts'
+import type { Instant } from '../core/time.ts'
+import type { Breakers } from './breaker.ts'
+import type { EngineDeps } from './deps.ts'
+import type { BrokerTime } from './offset.ts'
+import { originsOf } from './sessions.ts'
+
+export type Probed =
+  | { kind: 'accepted'; by: string; userId: string | undefined; at: Instant }
+  | { kind: 'rejected'; problem: Problem }
+  /** The broker neither took nor refused it: an outage, a night window, a page of HTML. */
+  | { kind: 'unproven'; problem: Problem }
+
+export class Prober {
+  readonly #deps: EngineDeps
+  readonly #time: BrokerTime
+  readonly #breakers: Breakers
+
+  constructor(deps: EngineDeps, time: BrokerTime, breakers: Breakers) {
+    this.#deps = deps
+    this.#time = time
+    this.#breakers = breakers
+  }
+
+  /** Every probe of the broker must accept; the first that does not decides. */
+  async probe(app: App, broker: Broker, accessToken: Secret): Promise<Probed> {
+    const { send, timings } = this.#deps
+    const forbidden = await this.#breakers.forbids(broker, undefined, this.#time.now(broker.id))
+    if (forbidden) return { kind: 'unproven', problem: forbidden }
+    let userId: string | undefined
+    for (const probe of broker.probes) {
+      const sentAt = this.#time.local()
+      const request = probe.request({
+        app,
+        origins: originsOf(app, broker),
+        now: this.#time.now(broker.id),
+        accessToken,
+      })
+      const outcome = await send(request, { deadlineMs: timings.probeDeadlineMs })
+      this.#time.learn(broker.id, outcome, sentAt)
+      const verdict = broker.judge(outcome, 'probe')
+      if (verdict === 'ok' && outcome.kind === 'answer') {
+        userId ??= probe.userId?.(outcome)
+        continue
+      }
+      if (isProblem(verdict)) {
+        return { kind: verdict.remedy === 'login' ? 'rejected' : 'unproven', problem: verdict }
+      }
+      return {
+        kind: 'unproven',
+        problem: {
+          remedy: 'retry',
+          code: 'answer-not-understood',
+          message: `${broker.name} answered ${probe.id} in a way that proves neither yes nor no.`,
+        },
+      }
+    }
+    return {
+      kind: 'accepted',
+      by: broker.probes.map(({ id }) => id).join(' and '),
+      userId,
+      at: this.#time.now(broker.id),
+    }
+  }
+}

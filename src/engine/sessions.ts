@@ -1,0 +1,216 @@
+/**
+ * What this process knows of every session, so that a read is a look-up and never waits. The store is the truth;
+ * `reload` follows it.
+ */
+
+import type { Broker } from '../core/broker.ts'
+import { OpenbellError } from '../core/errors.ts'
+import type { ReadySession } from '../core/keeper.ts'
+import type { Account, AccountRef, App, Grant, Session, Slot } from '../core/model.ts'
+import type { Instant } from '../core/time.ts'
+import { instant } from '../core/time.ts'
+import type { EngineDeps } from './deps.ts'
+import type { BrokerTime } from './offset.ts'
+
+export const defaultSlot: Slot = 'trading'
+
+export interface Known {
+  account: Account
+  app: App
+  broker: Broker
+  session: Session
+  /** The promoted grant. */
+  grant: Grant | undefined
+  /** Ready to hand out; undefined when there is nothing to hand out whatever the time. */
+  ready: ReadySession | undefined
+}
+
+export class Sessions {
+  readonly #deps: EngineDeps
+  readonly #time: BrokerTime
+  readonly #known = new Map<string, Known>()
+  readonly #listeners = new Set<() => void>()
+
+  constructor(deps: EngineDeps, time: BrokerTime) {
+    this.#deps = deps
+    this.#time = time
+  }
+
+  /** No I/O. Undefined when nothing is known or it may not be served. */
+  ready(ref: AccountRef, slot: Slot): ReadySession | undefined {
+    const known = this.#known.get(keyOf(ref, slot))
+    if (!known?.ready || known.account.paused) return undefined
+    return known.ready.expiry.at > this.#time.now(known.broker.id) ? known.ready : undefined
+  }
+
+  /** From the store, remembered. Throws `unknown-account`. */
+  async load(ref: AccountRef, slot: Slot = defaultSlot): Promise<Known> {
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    const account = await vault.loadAccount(ref.accountId)
+    const app = account && (await vault.loadApp(account.appId))
+    if (!account || !app) {
+      this.forget(ref)
+      throw new OpenbellError('unknown-account', `There is no account called "${ref.accountId}".`, {
+        field: 'account',
+        accountId: ref.accountId,
+      })
+    }
+    const session = (await vault.loadSession(ref.accountId, slot)) ?? emptySession(ref, slot)
+    const before = this.#known.get(keyOf(ref, slot))
+    const grant =
+      session.generation === 0
+        ? undefined
+        : (grantIn(before, account, session) ?? (await vault.loadGrant(ref.accountId, session.generation)))
+    return this.remember(account, app, session, grant)
+  }
+
+  remember(account: Account, app: App, session: Session, grant: Grant | undefined): Known {
+    const broker = this.brokerOf(app)
+    const known: Known = { account, app, broker, session, grant, ready: undefined }
+    known.ready = readyFrom(known, this.#time.now(broker.id))
+    this.#known.set(keyOf(session.ref, session.slot), known)
+    this.changed()
+    return known
+  }
+
+  /** Every session of every tenant; also forgets what is gone. */
+  async reloadAll(): Promise<void> {
+    const seen = new Set<string>()
+    for (const tenantId of await this.#deps.store.listTenants()) {
+      const vault = this.#deps.store.forTenant(tenantId)
+      const [accounts, apps, sessions] = [
+        await vault.listAccounts(),
+        await vault.listApps(),
+        await vault.listSessions(),
+      ]
+      const appOf = new Map(apps.map((app) => [app.id, app]))
+      const accountOf = new Map(accounts.map((account) => [account.id, account]))
+      for (const session of sessions) {
+        const account = accountOf.get(session.ref.accountId)
+        const app = account && appOf.get(account.appId)
+        if (!account || !app || !this.#deps.brokers.some((broker) => broker.id === app.brokerId)) continue
+        const key = keyOf(session.ref, session.slot)
+        seen.add(key)
+        const before = this.#known.get(key)
+        if (
+          before?.session.version === session.version &&
+          before.account.version === account.version &&
+          before.app.version === app.version
+        ) {
+          continue
+        }
+        const grant =
+          session.generation === 0
+            ? undefined
+            : (grantIn(before, account, session) ?? (await vault.loadGrant(account.id, session.generation)))
+        this.remember(account, app, session, grant)
+      }
+    }
+    for (const key of this.#known.keys()) if (!seen.has(key)) this.#known.delete(key)
+    this.changed()
+  }
+
+  forget(ref: AccountRef): void {
+    for (const [key, known] of this.#known) {
+      if (known.account.id === ref.accountId && known.account.tenantId === ref.tenantId)
+        this.#known.delete(key)
+    }
+    this.changed()
+  }
+
+  brokerOf(app: App): Broker {
+    const broker = this.#deps.brokers.find(({ id }) => id === app.brokerId)
+    if (!broker) {
+      throw new OpenbellError('unknown-broker', `No adapter for the broker "${app.brokerId}" is installed.`, {
+        field: 'broker',
+      })
+    }
+    return broker
+  }
+
+  /**
+   * Reads, changes and saves until nobody else was in between. `mutate` may be called several times, and returns
+   * undefined to leave everything as it is. `fence` is the lease's, where one is held; without, the stored one stays.
+   * Returns undefined when `mutate` did, or when a newer holder has been at it.
+   */
+  async update(
+    ref: AccountRef,
+    slot: Slot,
+    mutate: (known: Known) => Session | undefined,
+    fence?: number,
+  ): Promise<Known | undefined> {
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    for (;;) {
+      const known = await this.load(ref, slot)
+      const changed = mutate(known)
+      if (!changed) return undefined
+      if (fence !== undefined && known.session.fence > fence) return undefined
+      const saved = await vault.saveSession(
+        { ...changed, fence: fence ?? known.session.fence },
+        known.session.version,
+      )
+      if (!saved) continue
+      const grant =
+        saved.generation === known.grant?.generation
+          ? known.grant
+          : await vault.loadGrant(ref.accountId, saved.generation)
+      return this.remember(known.account, known.app, saved, grant)
+    }
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+/** A grant never changes, so the one in memory will do; but an account that was removed and added again starts anew. */
+function grantIn(before: Known | undefined, account: Account, session: Session): Grant | undefined {
+  if (before?.account.createdAt !== account.createdAt) return undefined
+  return before.grant?.generation === session.generation ? before.grant : undefined
+}
+
+export function emptySession(ref: AccountRef, slot: Slot): Session {
+  return {
+    ref,
+    slot,
+    version: 0,
+    fence: 0,
+    generation: 0,
+    token: 'none',
+    work: { state: 'idle' },
+    dueAt: instant(0),
+  }
+}
+
+export function keyOf(ref: AccountRef, slot: Slot): string {
+  return `${ref.tenantId}/${ref.accountId}/${slot}`
+}
+
+function readyFrom({ session, grant, app, broker }: Known, now: Instant): ReadySession | undefined {
+  const { token, expiry, ref, slot, generation } = session
+  if (token === 'dead' || token === 'none' || !grant || !expiry) return undefined
+  return {
+    ref,
+    slot,
+    generation,
+    token,
+    accessToken: grant.accessToken,
+    headers: broker.authorize({ app, origins: originsOf(app, broker), now, accessToken: grant.accessToken }),
+    expiry,
+  }
+}
+
+export function originsOf(app: App, broker: Broker): Readonly<Record<string, string>> {
+  const origins = app.environment === 'simulator' ? app.origins : broker.environments[app.environment]
+  if (!origins) {
+    throw new OpenbellError('not-supported', `${broker.name} has no ${app.environment} environment.`, {
+      field: 'environment',
+    })
+  }
+  return origins
+}

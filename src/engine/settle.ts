@@ -1,0 +1,460 @@
+/**
+ * From "the broker handed us a token" to "the broker accepts it, and programs have it": steps 9, 10 and 12. Also what
+ * follows when the broker stops accepting it.
+ */
+
+import { OpenbellError, type Problem } from '../core/errors.ts'
+import type { AccountRef, Grant, Session, Slot } from '../core/model.ts'
+import { dayIn, instant, plus } from '../core/time.ts'
+import { backoffMs } from './backoff.ts'
+import type { EngineDeps } from './deps.ts'
+import { withDue } from './due.ts'
+import type { Journal } from './journal.ts'
+import type { HeldLease } from './lease.ts'
+import type { BrokerTime } from './offset.ts'
+import { canRefresh } from './plan.ts'
+import type { Probed, Prober } from './probe.ts'
+import type { Known, Sessions } from './sessions.ts'
+
+const rejectedKept = 20
+
+export class Settler {
+  readonly #deps: EngineDeps
+  readonly #time: BrokerTime
+  readonly #sessions: Sessions
+  readonly #prober: Prober
+  readonly #journal: Journal
+  readonly #deliver: (ref: AccountRef, slot: Slot) => void
+
+  constructor(
+    deps: EngineDeps,
+    time: BrokerTime,
+    sessions: Sessions,
+    prober: Prober,
+    journal: Journal,
+    deliver: (ref: AccountRef, slot: Slot) => void,
+  ) {
+    this.#deps = deps
+    this.#time = time
+    this.#sessions = sessions
+    this.#prober = prober
+    this.#journal = journal
+    this.#deliver = deliver
+  }
+
+  /** Takes a recorded grant into use. Throws `login-other-user`; anything else is told by the session that comes back. */
+  async settle(grant: Grant, lease: HeldLease): Promise<Known> {
+    const { ref, slot } = grant
+    const known = await this.#sessions.load(ref, slot)
+    if (grant.generation === known.session.generation) return this.confirm(ref, slot, lease)
+    if (known.session.rejected?.includes(grant.generation)) return known
+    try {
+      this.#refuseOtherUser(known, grant.brokerUserId)
+    } catch (error) {
+      await this.#drop(known, grant, lease)
+      throw error
+    }
+    const oldServes = this.#serves(known)
+    const pinned = known.account.brokerUserId
+    const identityOpen =
+      grant.origin !== 'refresh' && pinned !== undefined && grant.brokerUserId === undefined
+    if (oldServes ? grant.origin === 'refresh' || identityOpen : identityOpen) {
+      return this.#judgeCandidate(known, grant, lease)
+    }
+
+    await this.#promote(known, grant, lease)
+    return this.confirm(ref, slot, lease)
+  }
+
+  /** Recorded but never taken into use: a late answer, or a process that died in between. */
+  async adoptRecorded(known: Known, lease: HeldLease): Promise<Known> {
+    const { ref, slot } = known.session
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    let here = known
+    const newest = await vault.listGrants(ref.accountId, { slot, limit: 3 })
+    const unused = newest.find(({ generation }) => this.#isUnused(here.session, generation))
+    if (unused && !(this.#serves(here) && here.grant && here.grant.sentAt >= unused.sentAt)) {
+      await this.#journal.write(
+        ref,
+        'late-answer',
+        `An answer recorded earlier is taken into use.`,
+        unused.generation,
+      )
+      here = await this.settle(unused, lease)
+    }
+    const { candidate } = here.session
+    if (candidate !== undefined && !this.#serves(here)) {
+      const grant = await vault.loadGrant(ref.accountId, candidate)
+      if (grant) here = await this.#judgeCandidate(here, grant, lease)
+    }
+    return here
+  }
+
+  hasUnused(session: Session, newestGeneration: number): boolean {
+    return this.#isUnused(session, newestGeneration)
+  }
+
+  /** Asks the broker about the candidate if there is one, else about the current grant. */
+  async confirm(ref: AccountRef, slot: Slot, lease: HeldLease): Promise<Known> {
+    const known = await this.#sessions.load(ref, slot)
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    if (known.session.candidate !== undefined) {
+      const candidate = await vault.loadGrant(ref.accountId, known.session.candidate)
+      if (candidate) return this.#judgeCandidate(known, candidate, lease)
+    }
+    if (!known.grant || known.session.token === 'dead' || known.session.token === 'none') return known
+    const probed = await this.#probe(known, known.grant)
+    switch (probed.kind) {
+      case 'accepted': {
+        try {
+          this.#refuseOtherUser(known, probed.userId)
+        } catch (error) {
+          await this.#reject(known, known.grant, problemOf(error), lease)
+          throw error
+        }
+        return this.#accept(known, known.grant, probed, lease)
+      }
+      case 'unproven':
+        return this.#notYet(known, probed.problem, lease)
+      case 'rejected':
+        return this.#reject(known, known.grant, probed.problem, lease)
+    }
+  }
+
+  /** The token has reached its end. */
+  async end(ref: AccountRef, slot: Slot, lease: HeldLease): Promise<Known> {
+    const known = await this.#sessions.load(ref, slot)
+    if (known.session.candidate !== undefined) {
+      const vault = this.#deps.store.forTenant(ref.tenantId)
+      const candidate = await vault.loadGrant(ref.accountId, known.session.candidate)
+      if (candidate && candidate.expiry.at > this.#time.now(known.broker.id)) {
+        const promoted = await this.#promote(known, candidate, lease)
+        return this.confirm(promoted.session.ref, slot, lease)
+      }
+    }
+    const ended = await this.#save(known, lease, ({ probe: _, candidate: __, ...session }) => ({
+      ...session,
+      token: 'dead',
+    }))
+    await this.#journal.write(ref, 'ended', `The token reached its end.`, known.session.generation)
+    return ended
+  }
+
+  /** What a refusal or an outage means for what is tried next. */
+  async setProblem(ref: AccountRef, slot: Slot, problem: Problem, lease?: HeldLease): Promise<Known> {
+    const { random } = this.#deps
+    const known = await this.#sessions.load(ref, slot)
+    const now = this.#time.now(known.broker.id)
+    const failed = known.session.work.state === 'retrying' ? known.session.work.attempt + 1 : 1
+    const saved = await this.#save(known, lease, (session) => {
+      switch (problem.remedy) {
+        case 'retry': {
+          const nextAt =
+            problem.until === undefined ? plus(now, backoffMs(failed, random)) : instant(problem.until)
+          return { ...session, work: { state: 'retrying', attempt: failed, nextAt, problem } }
+        }
+        case 'wait': {
+          const until =
+            problem.until === undefined ? plus(now, backoffMs(failed + 2, random)) : instant(problem.until)
+          return { ...session, work: { state: 'blocked', until, problem } }
+        }
+        case 'fix-settings':
+          return {
+            ...session,
+            work: { state: 'needs-fixing', since: now, problem, appVersion: known.app.version },
+          }
+        case 'login':
+        case 'superseded':
+          return {
+            ...session,
+            work: { state: 'waiting-for-person', since: now, problem, appVersion: known.app.version },
+          }
+      }
+    })
+    if (problem.code !== 'login-needed') {
+      await this.#journal.write(ref, 'renewal-failed', problem.message, known.session.generation)
+    }
+    if (saved.session.work.state === 'waiting-for-person') await this.ask(ref, problem.message)
+    return saved
+  }
+
+  /** One open request however many ask. */
+  async ask(ref: AccountRef, reason: string): Promise<void> {
+    const { store, clock, randomToken } = this.#deps
+    const asked = await store
+      .forTenant(ref.tenantId)
+      .openLoginRequest({ id: randomToken(), ref, openedAt: clock.now(), reason })
+    if (asked.opened) await this.#journal.write(ref, 'login-asked', `A person is asked to log in: ${reason}`)
+  }
+
+  async #judgeCandidate(known: Known, grant: Grant, lease: HeldLease): Promise<Known> {
+    const probed = await this.#probe(known, grant)
+    switch (probed.kind) {
+      case 'accepted': {
+        try {
+          this.#refuseOtherUser(known, probed.userId)
+        } catch (error) {
+          await this.#drop(known, grant, lease)
+          throw error
+        }
+        const promoted = await this.#promote(known, grant, lease)
+        return this.#accept(promoted, grant, probed, lease)
+      }
+      case 'unproven':
+        return this.#notYet(known, probed.problem, lease, grant.generation)
+      case 'rejected': {
+        const dropped = await this.#drop(known, grant, lease)
+        await this.#journal.write(
+          grant.ref,
+          'rejected',
+          `${known.broker.name} does not accept the new token; the old one stays.`,
+          grant.generation,
+        )
+        const problem: Problem =
+          grant.origin === 'refresh' ? { ...probed.problem, remedy: 'retry' } : probed.problem
+        return this.setProblem(dropped.session.ref, dropped.session.slot, problem, lease)
+      }
+    }
+  }
+
+  async #promote(known: Known, grant: Grant, lease: HeldLease): Promise<Known> {
+    await this.#deps.onStep?.('promote', 'before', grant.ref.accountId)
+    const now = this.#time.now(known.broker.id)
+    const promoted = await this.#save(
+      known,
+      lease,
+      // `work` stays until the broker has accepted: a grant that is refused again must not reset the back-off.
+      ({ candidate: _, probe: __, acceptedAt: ___, acceptedBy: ____, rejectedAt: _____, ...session }) => ({
+        ...session,
+        generation: grant.generation,
+        token: 'unproven',
+        expiry: grant.expiry,
+        renewedAt: now,
+      }),
+      grant,
+    )
+    await this.#deps.onStep?.('promote', 'after', grant.ref.accountId)
+    return promoted
+  }
+
+  async #probe(known: Known, grant: Grant): Promise<Probed> {
+    await this.#deps.onStep?.('probe', 'before', grant.ref.accountId)
+    const probed = await this.#prober.probe(known.app, known.broker, grant.accessToken)
+    await this.#deps.onStep?.('probe', 'after', grant.ref.accountId)
+    return probed
+  }
+
+  async #accept(
+    known: Known,
+    grant: Grant,
+    probed: Probed & { kind: 'accepted' },
+    lease: HeldLease,
+  ): Promise<Known> {
+    const { ref, slot } = grant
+    const before = known.session
+    const userId = grant.brokerUserId ?? probed.userId
+    if (known.account.brokerUserId === undefined && userId !== undefined) await this.#pin(ref, userId)
+    const accepted = await this.#save(
+      known,
+      lease,
+      ({ candidate: _, probe: __, rejectedAt: ___, ...session }) => ({
+        ...session,
+        token: 'live',
+        acceptedAt: probed.at,
+        acceptedBy: probed.by,
+        work: { state: 'idle' },
+      }),
+    )
+    if (before.acceptedAt === undefined || before.token !== 'live') {
+      await this.#deps.store
+        .forTenant(ref.tenantId)
+        .satisfyLoginRequests(ref.accountId, this.#deps.clock.now())
+      await this.#journal.write(
+        ref,
+        'accepted',
+        `${known.broker.name} accepted the token (${probed.by}).`,
+        grant.generation,
+      )
+    }
+    this.#deliver(ref, slot)
+    return accepted
+  }
+
+  async #notYet(known: Known, problem: Problem, lease: HeldLease, candidate?: number): Promise<Known> {
+    const { ref, slot } = known.session
+    const now = this.#time.now(known.broker.id)
+    const attempt = (known.session.probe?.attempt ?? 0) + 1
+    const nextAt =
+      problem.until === undefined ? plus(now, backoffMs(attempt, this.#deps.random)) : instant(problem.until)
+    const saved = await this.#save(known, lease, (session) => ({
+      ...session,
+      ...(candidate === undefined ? {} : { candidate }),
+      probe: { attempt, nextAt, why: `saved, not yet confirmed: ${problem.message}` },
+    }))
+    if (attempt === 1) {
+      await this.#journal.write(
+        ref,
+        'unproven',
+        `Saved, not yet confirmed: ${problem.message}`,
+        candidate ?? known.session.generation,
+      )
+    }
+    if (candidate === undefined) this.#deliver(ref, slot)
+    return saved
+  }
+
+  /** The broker refused the grant in use. */
+  async #reject(known: Known, grant: Grant, problem: Problem, lease: HeldLease): Promise<Known> {
+    const { ref, slot, acceptedAt } = known.session
+    const { broker } = known
+    const now = this.#time.now(broker.id)
+    await this.#journal.write(
+      ref,
+      'rejected',
+      `${broker.name} refused the token: ${problem.message}`,
+      grant.generation,
+    )
+
+    const older = await this.#stillLiving(known, grant)
+    if (older) {
+      const noted = await this.#save(known, lease, (session) => withRejected(session, grant.generation))
+      const restored = await this.#promote(noted, older.grant, lease)
+      await this.#journal.write(
+        ref,
+        'restored',
+        `The token before it is still accepted and serves again.`,
+        older.grant.generation,
+      )
+      return this.#accept(restored, older.grant, older.probed, lease)
+    }
+
+    const dead = await this.#save(known, lease, ({ probe: _, ...session }) => ({
+      ...withRejected(session, grant.generation),
+      token: 'dead',
+      rejectedAt: now,
+      expiry: { at: now, source: 'rejected' },
+    }))
+    if (canRefresh({ app: dead.app, session: dead.session, grant, broker, now })) {
+      // Accepted once: renew at once. Never accepted: renewing gave a dead token, so wait before doing it again.
+      if (acceptedAt !== undefined) return dead
+      return this.setProblem(ref, slot, { ...problem, remedy: 'retry' }, lease)
+    }
+    if (acceptedAt === undefined) return this.setProblem(ref, slot, problem, lease)
+    return this.#superseded(dead, lease)
+  }
+
+  /** Death before its time, without our logout. */
+  async #superseded(known: Known, lease: HeldLease): Promise<Known> {
+    const { session, broker, app } = known
+    const now = this.#time.now(broker.id)
+    const day = dayIn(now, broker.rules.zone)
+    const count = session.takeovers?.day === day ? session.takeovers.count + 1 : 1
+    const again = count > 1
+    const problem: Problem = {
+      remedy: 'superseded',
+      code: 'session-superseded',
+      message: again
+        ? `${broker.name} ended the session for the second time today. Something else logs in with the same app: stop it, then run \`openbell login ${known.account.id}\`.`
+        : `${broker.name} ended the session before its time. Most likely another program or a second login used the same app; log in again with \`openbell login ${known.account.id}\`.`,
+    }
+    const saved = await this.#save(known, lease, (current) => ({
+      ...current,
+      takeovers: { day, count },
+      work: {
+        state: again ? 'needs-fixing' : 'waiting-for-person',
+        since: now,
+        problem,
+        appVersion: app.version,
+      },
+    }))
+    await this.#journal.write(session.ref, 'superseded', problem.message, session.generation)
+    if (!again) await this.ask(session.ref, problem.message)
+    return saved
+  }
+
+  async #stillLiving(
+    known: Known,
+    refused: Grant,
+  ): Promise<{ grant: Grant; probed: Probed & { kind: 'accepted' } } | undefined> {
+    const { ref, slot, rejected = [] } = known.session
+    const now = this.#time.now(known.broker.id)
+    const grants = await this.#deps.store
+      .forTenant(ref.tenantId)
+      .listGrants(ref.accountId, { slot, limit: 5 })
+    // One try: brokers count failed calls.
+    const older = grants.find(
+      (one) =>
+        one.generation < refused.generation && one.expiry.at > now && !rejected.includes(one.generation),
+    )
+    if (!older) return undefined
+    const probed = await this.#probe(known, older)
+    return probed.kind === 'accepted' ? { grant: older, probed } : undefined
+  }
+
+  async #drop(known: Known, grant: Grant, lease: HeldLease): Promise<Known> {
+    return this.#save(known, lease, ({ candidate: _, probe: __, ...session }) =>
+      withRejected(session, grant.generation),
+    )
+  }
+
+  async #save(
+    known: Known,
+    lease: HeldLease | undefined,
+    change: (session: Session) => Session,
+    grant?: Grant,
+  ): Promise<Known> {
+    const { ref, slot } = known.session
+    const saved = await this.#sessions.update(
+      ref,
+      slot,
+      (current) => withDue(this.#deps, this.#time, current, change(current.session), grant ?? current.grant),
+      lease?.current().fence,
+    )
+    if (!saved)
+      throw new OpenbellError('conflict', 'Another process took over this account meanwhile.', {
+        accountId: ref.accountId,
+      })
+    return saved
+  }
+
+  async #pin(ref: AccountRef, brokerUserId: string): Promise<void> {
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    for (;;) {
+      const account = await vault.loadAccount(ref.accountId)
+      if (!account || account.brokerUserId !== undefined) return
+      if (await vault.saveAccount({ ...account, brokerUserId }, account.version)) return
+    }
+  }
+
+  #refuseOtherUser(known: Known, userId: string | undefined): void {
+    const pinned = known.account.brokerUserId
+    if (userId === undefined || pinned === undefined || userId === pinned) return
+    throw new OpenbellError(
+      'login-other-user',
+      `This login belongs to ${known.broker.name} user ${userId}, but ${known.account.id} is ${pinned}; nothing was changed. Log in as ${pinned}, or add an account of its own.`,
+      { accountId: known.account.id },
+    )
+  }
+
+  #serves({ session, broker }: Known): boolean {
+    const { token, expiry } = session
+    return (
+      (token === 'live' || token === 'unproven') &&
+      expiry !== undefined &&
+      expiry.at > this.#time.now(broker.id)
+    )
+  }
+
+  #isUnused({ generation, candidate, rejected = [] }: Session, newest: number): boolean {
+    return newest > generation && newest !== candidate && !rejected.includes(newest)
+  }
+}
+
+function withRejected(session: Session, generation: number): Session {
+  return { ...session, rejected: [...(session.rejected ?? []), generation].slice(-rejectedKept) }
+}
+
+function problemOf(error: unknown): Problem {
+  if (!(error instanceof OpenbellError)) throw error
+  return { remedy: error.remedy, code: error.code, message: error.message }
+}

@@ -1,0 +1,128 @@
+/** What people are shown of a session. Pure; says nothing that is not known. */
+
+import type { Broker } from '../core/broker.ts'
+import type { AccountStatus, BrokerInfo, DeliveryView, Step, WorkView } from '../core/keeper.ts'
+import type { Delivery, Environment, Session } from '../core/model.ts'
+import type { Instant, Zone } from '../core/time.ts'
+import { dayIn, wallClock } from '../core/time.ts'
+import { canRefresh } from './plan.ts'
+import type { Known } from './sessions.ts'
+
+export function viewStatus(
+  known: Known,
+  deliveries: readonly DeliveryView[],
+  next: Step | undefined,
+  renewing: boolean,
+  now: Instant,
+): AccountStatus {
+  const { account, app, broker, session } = known
+  const m = account.destinations.length
+  const served = session.token === 'live' || session.token === 'unproven' || session.token === 'suspect'
+  const n = served ? deliveries.filter(({ delivered }) => delivered === session.generation).length : 0
+  return {
+    ref: session.ref,
+    label: account.label,
+    brokerId: broker.id,
+    brokerName: broker.name,
+    environment: app.environment,
+    ...(account.brokerUserId === undefined ? {} : { brokerUserId: account.brokerUserId }),
+    slot: session.slot,
+    unattended: canRefresh({ app, session, grant: known.grant, broker, now }) || broker.refresh !== undefined,
+    generation: session.generation,
+    token: session.token,
+    ...(session.expiry === undefined ? {} : { expiry: session.expiry }),
+    evidence: evidence(session, broker, now),
+    ...(session.acceptedAt === undefined ? {} : { acceptedAt: session.acceptedAt }),
+    ...(session.renewedAt === undefined ? {} : { renewedAt: session.renewedAt }),
+    work: viewWork(known, renewing),
+    delivered: { n, m },
+    deliveries,
+    bell: 'unknown',
+    ...(next === undefined ? {} : { next }),
+  }
+}
+
+export function viewDelivery(
+  delivery: Delivery | undefined,
+  destinationId: string,
+  kind: string,
+  where: string,
+): DeliveryView {
+  return {
+    destinationId,
+    kind,
+    where,
+    desired: delivery?.desired ?? 0,
+    delivered: delivery?.delivered ?? 0,
+    ...(delivery?.verifiedAt === undefined ? {} : { verifiedAt: delivery.verifiedAt }),
+    ...(delivery?.problem === undefined ? {} : { problem: delivery.problem }),
+  }
+}
+
+export function viewBroker(broker: Broker): BrokerInfo {
+  const { login } = broker
+  const environments: Environment[] = ['simulator']
+  if (broker.environments.sandbox) environments.unshift('sandbox')
+  if (broker.environments.live) environments.unshift('live')
+  return {
+    id: broker.id,
+    name: broker.name,
+    docs: broker.docs,
+    zone: broker.rules.zone,
+    credentials: broker.credentials,
+    login: login.kind,
+    steps: login.kind === 'paste-grant' ? login.steps : [],
+    ...(login.kind === 'paste-grant' ? { grantField: login.field } : {}),
+    originRoles: Object.keys(broker.environments.live ?? {}),
+    environments,
+    unattended: broker.refresh !== undefined,
+    env: broker.env,
+  }
+}
+
+function viewWork({ account, session, app }: Known, renewing: boolean): WorkView {
+  if (account.paused) return { state: 'paused' }
+  if (renewing) return { state: 'renewing' }
+  const { work } = session
+  switch (work.state) {
+    case 'idle':
+      return { state: 'idle' }
+    case 'retrying':
+      return { state: 'retrying', until: work.nextAt, problem: work.problem }
+    case 'blocked':
+      return { state: 'blocked', until: work.until, problem: work.problem }
+    case 'waiting-for-person':
+    case 'needs-fixing':
+      return work.appVersion === app.version
+        ? { state: work.state, problem: work.problem }
+        : { state: 'idle' }
+  }
+}
+
+function evidence(session: Session, { name, rules, probes }: Broker, now: Instant): string {
+  const probe = probes[0].id
+  switch (session.token) {
+    case 'none':
+      return session.candidate === undefined ? 'never logged in' : `saved, not yet confirmed by ${name}`
+    case 'live':
+      return session.acceptedAt === undefined
+        ? `accepted by ${name}`
+        : `${name} accepted ${session.acceptedBy ?? probe} ${clockTime(session.acceptedAt, rules.zone, now)}`
+    case 'unproven':
+      return `saved, not yet confirmed by ${name}`
+    case 'suspect':
+      return `a program reports a refusal; ${name} is being asked`
+    case 'dead':
+      return session.rejectedAt === undefined
+        ? 'reached its end'
+        : `${name} refused it ${clockTime(session.rejectedAt, rules.zone, now)}`
+  }
+}
+
+/** `at 08:59`, or with the date when it was not today, in the broker's zone. */
+function clockTime(at: Instant, zone: Zone, now: Instant): string {
+  const { hour, minute } = wallClock(at, zone)
+  const time = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`
+  const day = dayIn(at, zone)
+  return day === dayIn(now, zone) ? `at ${time}` : `on ${day} at ${time}`
+}
