@@ -20,8 +20,9 @@ export function instant(epochMs: number): Instant {
   return epochMs as Instant
 }
 
+/** Whole milliseconds, whatever fraction `ms` has. */
 export function plus(at: Instant, ms: number): Instant {
-  return (at + ms) as Instant
+  return Math.round(at + ms) as Instant
 }
 
 export function earliest(first: Instant, ...others: Instant[]): Instant {
@@ -94,7 +95,7 @@ export function dayIn(at: Instant, zone: Zone): string {
 
 /**
  * The first moment strictly after `after` at which the wall clock of `zone` shows `time`.
- * In the gap of a spring-forward night the moment right after the gap is taken.
+ * In the gap of a spring-forward night 02:30 is taken as 03:30, in the doubled hour of autumn the first one.
  */
 export function nextTimeOfDay(after: Instant, time: TimeOfDay, zone: Zone): Instant {
   const [hour = 0, minute = 0] = time.split(':').map(Number)
@@ -107,12 +108,15 @@ export function nextTimeOfDay(after: Instant, time: TimeOfDay, zone: Zone): Inst
 }
 
 function atWallClock(asIfUtc: number, zone: Zone): Instant {
-  // Two rounds settle every zone: the first guess may sit on the other side of a clock change.
-  let guess = asIfUtc
-  for (let round = 0; round < 2; round++) {
-    const { year, month, day, hour, minute, second } = wallClock(instant(guess), zone)
-    const shown = Date.UTC(year, month - 1, day, hour, minute, second)
-    guess += asIfUtc - shown
-  }
-  return instant(guess)
+  const offsets = [-dayMs, dayMs].map((away) => offsetAt(instant(asIfUtc + away), zone))
+  const candidates = offsets.map((offset) => instant(asIfUtc - offset))
+  // A time that happens twice means its first; one that never happens counts on from before the gap.
+  const real = candidates.filter((at) => asIfUtc - at === offsetAt(at, zone)).sort((a, b) => a - b)
+  return real[0] ?? (candidates[0] as Instant)
+}
+
+/** Zone minus UTC in ms, at that moment. */
+function offsetAt(at: Instant, zone: Zone): number {
+  const { year, month, day, hour, minute, second } = wallClock(at, zone)
+  return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(at / secondMs) * secondMs
 }

@@ -42,6 +42,8 @@ const atOnce = 64
 export interface EngineKeeper extends Keeper {
   /** Broker minus local clock in ms, per broker heard in this process. */
   clockOffsets(): Record<string, number>
+  /** What is alive in memory, for the log's last filter. */
+  secrets(): Iterable<Secret>
 }
 
 export function createKeeper(deps: EngineDeps): EngineKeeper {
@@ -125,6 +127,10 @@ class EngineKeeperImpl implements EngineKeeper {
 
   clockOffsets(): Record<string, number> {
     return this.#time.offsets()
+  }
+
+  secrets(): Iterable<Secret> {
+    return this.#sessions.secrets()
   }
 
   async addAccount(input: NewAccount): Promise<AccountStatus> {
@@ -322,7 +328,7 @@ class EngineKeeperImpl implements EngineKeeper {
 
   /** Another process has written: follow, at most one reload at a time. */
   #reload(): void {
-    if (this.#reloading) {
+    if (this.#reloading !== undefined) {
       this.#reloadAgain = true
       return
     }

@@ -7,6 +7,7 @@ import type { Broker } from '../core/broker.ts'
 import { OpenbellError } from '../core/errors.ts'
 import type { ReadySession } from '../core/keeper.ts'
 import type { Account, AccountRef, App, Grant, Session, Slot } from '../core/model.ts'
+import type { Secret } from '../core/secret.ts'
 import type { Instant } from '../core/time.ts'
 import { instant } from '../core/time.ts'
 import type { EngineDeps } from './deps.ts'
@@ -155,6 +156,15 @@ export class Sessions {
           ? known.grant
           : await vault.loadGrant(ref.accountId, saved.generation)
       return this.remember(known.account, known.app, saved, grant)
+    }
+  }
+
+  /** What is alive in memory, for the log's last filter. */
+  *secrets(): Iterable<Secret> {
+    for (const { app, grant } of this.#known.values()) {
+      yield* Object.values(app.credentials)
+      if (grant) yield grant.accessToken
+      if (grant?.refresh) yield grant.refresh.token
     }
   }
 
