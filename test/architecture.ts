@@ -15,7 +15,7 @@ interface Rule {
 
 export const rules: Readonly<Record<string, Rule>> = {
   core: { own: [], node: [], packages: [] },
-  host: { own: ['core'], node: 'any', packages: ['undici'] },
+  host: { own: ['core'], node: 'any', packages: ['undici', 'pino'] },
   engine: { own: ['core'], node: [], packages: [] },
   brokers: { own: ['core'], node: ['node:crypto'], packages: [] },
   publishers: { own: ['core', 'host'], node: 'any', packages: ['@aws-sdk/*'] },

@@ -65,6 +65,8 @@ export interface ErrorDetails {
   /** The input or setting at fault, as the user calls it. */
   field?: string
   accountId?: string
+  /** Epoch milliseconds before which trying again is of no use. */
+  until?: number
   cause?: unknown
 }
 
@@ -74,6 +76,7 @@ export class OpenbellError extends Error {
   readonly remedy: Remedy
   readonly field: string | undefined
   readonly accountId: string | undefined
+  readonly until: number | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -82,6 +85,7 @@ export class OpenbellError extends Error {
     this.remedy = errorCodes[code]
     this.field = details.field
     this.accountId = details.accountId
+    this.until = details.until
   }
 }
 
@@ -102,5 +106,8 @@ export interface Problem {
 }
 
 export function problemError(problem: Problem, accountId?: string): OpenbellError {
-  return new OpenbellError(problem.code, problem.message, accountId === undefined ? {} : { accountId })
+  return new OpenbellError(problem.code, problem.message, {
+    ...(accountId === undefined ? {} : { accountId }),
+    ...(problem.until === undefined ? {} : { until: problem.until }),
+  })
 }

@@ -16,7 +16,7 @@ import type {
 } from '../core/keeper.ts'
 import type { AccountRef, Destination, LedgerEvent, NewGrant, Slot } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
-import { minuteMs, plus } from '../core/time.ts'
+import { type Instant, minuteMs, plus } from '../core/time.ts'
 import { Accounts } from './accounts.ts'
 import { Breakers } from './breaker.ts'
 import { Deliverer } from './deliver.ts'
@@ -68,6 +68,8 @@ class EngineKeeperImpl implements EngineKeeper {
   #starting: Promise<void> | undefined
   #reloading: Promise<void> | undefined
   #reloadAgain = false
+  /** As the loop last saw it. */
+  #nextDue: Instant | undefined
 
   constructor(deps: EngineDeps) {
     this.#deps = deps
@@ -334,6 +336,7 @@ class EngineKeeperImpl implements EngineKeeper {
     }
     this.#reloading = this.#sessions
       .reloadAll()
+      .then(() => this.#wakeWhenDue())
       .catch((error: unknown) =>
         this.#deps.log.warn(
           { error: error instanceof Error ? error.message : 'unknown' },
@@ -346,6 +349,11 @@ class EngineKeeperImpl implements EngineKeeper {
         this.#reloadAgain = false
         this.#reload()
       })
+  }
+
+  /** What another process recorded may have made something due although no session changed. */
+  async #wakeWhenDue(): Promise<void> {
+    if ((await this.#deps.store.nextDue()) !== this.#nextDue) this.#running?.wake.abort()
   }
 
   async #loop(stopped: AbortSignal): Promise<void> {
@@ -362,6 +370,7 @@ class EngineKeeperImpl implements EngineKeeper {
         for (const { ref, slot } of fresh) void this.#act(ref, slot)
         await this.#verifyDeliveries()
         const next = await store.nextDue()
+        this.#nextDue = next
         // What is being worked on is still due; its end wakes the loop.
         const later = next !== undefined && next > now ? next - now : due.length > 0 ? 1_000 : longestSleepMs
         sleepMs = Math.min(later, longestSleepMs)
@@ -380,7 +389,9 @@ class EngineKeeperImpl implements EngineKeeper {
     return this.#acting.run(keyOf(ref, slot), async () => {
       try {
         await this.#actOn(await this.#sessions.load(ref, slot))
+        this.#sessions.changed()
       } catch (error) {
+        // Nobody is woken: a step that fails at once must not be tried again at once.
         const expected = error instanceof OpenbellError
         this.#deps.log[expected ? 'info' : 'error'](
           {
@@ -391,8 +402,6 @@ class EngineKeeperImpl implements EngineKeeper {
           'a due step did not succeed',
         )
         if (!expected) await this.#settler.setProblem(ref, slot, unexpected()).catch(() => undefined)
-      } finally {
-        this.#sessions.changed()
       }
     })
   }

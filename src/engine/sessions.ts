@@ -69,8 +69,15 @@ export class Sessions {
     const broker = this.brokerOf(app)
     const known: Known = { account, app, broker, session, grant, ready: undefined }
     known.ready = readyFrom(known, this.#time.now(broker.id))
-    this.#known.set(keyOf(session.ref, session.slot), known)
-    this.changed()
+    const key = keyOf(session.ref, session.slot)
+    const before = this.#known.get(key)
+    this.#known.set(key, known)
+    // A mere look is no change: whoever listens would look again, for ever.
+    const same =
+      before?.session.version === session.version &&
+      before.account.version === account.version &&
+      before.app.version === app.version
+    if (!same) this.changed()
     return known
   }
 
@@ -107,8 +114,9 @@ export class Sessions {
         this.remember(account, app, session, grant)
       }
     }
-    for (const key of this.#known.keys()) if (!seen.has(key)) this.#known.delete(key)
-    this.changed()
+    const gone = [...this.#known.keys()].filter((key) => !seen.has(key))
+    for (const key of gone) this.#known.delete(key)
+    if (gone.length > 0) this.changed()
   }
 
   forget(ref: AccountRef): void {

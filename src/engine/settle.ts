@@ -230,6 +230,12 @@ export class Settler {
         token: 'unproven',
         expiry: grant.expiry,
         renewedAt: now,
+        // For whoever takes over: should this process end before the broker has answered, nobody else would ask.
+        probe: {
+          attempt: 0,
+          nextAt: plus(now, this.#deps.timings.leaseTermMs),
+          why: 'saved, not yet confirmed',
+        },
       }),
       grant,
     )

@@ -3,8 +3,8 @@
 import type { Broker } from '../core/broker.ts'
 import type { AccountStatus, BrokerInfo, DeliveryView, Step, WorkView } from '../core/keeper.ts'
 import type { Delivery, Environment, Session } from '../core/model.ts'
-import type { Instant, Zone } from '../core/time.ts'
-import { dayIn, wallClock } from '../core/time.ts'
+import { zonedTime } from '../core/spoken-time.ts'
+import type { Instant } from '../core/time.ts'
 import { canRefresh } from './plan.ts'
 import type { Known } from './sessions.ts'
 
@@ -107,7 +107,7 @@ function evidence(session: Session, { name, rules, probes }: Broker, now: Instan
     case 'live':
       return session.acceptedAt === undefined
         ? `accepted by ${name}`
-        : `${name} accepted ${session.acceptedBy ?? probe} ${clockTime(session.acceptedAt, rules.zone, now)}`
+        : `${name} accepted ${session.acceptedBy ?? probe} at ${zonedTime(session.acceptedAt, now, rules.zone)}`
     case 'unproven':
       return `saved, not yet confirmed by ${name}`
     case 'suspect':
@@ -115,14 +115,6 @@ function evidence(session: Session, { name, rules, probes }: Broker, now: Instan
     case 'dead':
       return session.rejectedAt === undefined
         ? 'reached its end'
-        : `${name} refused it ${clockTime(session.rejectedAt, rules.zone, now)}`
+        : `${name} refused it at ${zonedTime(session.rejectedAt, now, rules.zone)}`
   }
-}
-
-/** `at 08:59`, or with the date when it was not today, in the broker's zone. */
-function clockTime(at: Instant, zone: Zone, now: Instant): string {
-  const { hour, minute } = wallClock(at, zone)
-  const time = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`
-  const day = dayIn(at, zone)
-  return day === dayIn(now, zone) ? `at ${time}` : `on ${day} at ${time}`
 }

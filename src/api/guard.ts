@@ -1,0 +1,55 @@
+/** Who may ask: the right host name, and a key with the right scope. */
+
+import type { MiddlewareHandler } from 'hono'
+import type { Keys } from '../access/keys.ts'
+import { allows, type Scope } from '../access/scopes.ts'
+import { OpenbellError } from '../core/errors.ts'
+import { Secret } from '../core/secret.ts'
+import type { RequestEnv } from './env.ts'
+
+/**
+ * Refuses requests for other host names: a page on the web can point its own name at this machine and would then pass for
+ * same-origin.
+ */
+export function requireHost(publicUrl: string | undefined): MiddlewareHandler {
+  const named = publicUrl === undefined ? undefined : new URL(publicUrl).hostname
+  return async (c, next) => {
+    const { hostname } = new URL(c.req.url)
+    if (
+      hostname !== named &&
+      hostname !== 'localhost' &&
+      hostname !== '[::1]' &&
+      !/^127(\.\d+){3}$/.test(hostname)
+    )
+      throw new OpenbellError(
+        'host-not-allowed',
+        `Openbell does not answer to the name ${hostname}: use localhost, or set OPENBELL_PUBLIC_URL to where it is reached.`,
+      )
+    return next()
+  }
+}
+
+/** Takes `Authorization: Bearer <key>` and nothing else: what stands in a URL ends up in logs. */
+export function requireKey(keys: Pick<Keys, 'verify'>, scope: Scope): MiddlewareHandler<RequestEnv> {
+  return async (c, next) => {
+    const presented = /^Bearer +(\S{1,512})$/i.exec(c.req.header('authorization') ?? '')?.[1]
+    if (presented === undefined)
+      throw new OpenbellError('key-required', 'Send an API key as "Authorization: Bearer <key>".')
+    const key = await keys.verify(new Secret(presented))
+    if (!key)
+      throw new OpenbellError(
+        'key-invalid',
+        'This API key is unknown or revoked: make one with `openbell keys`.',
+      )
+    if (!allows(key, scope))
+      throw new OpenbellError(
+        'scope-missing',
+        `This API key lacks the scope ${scope}: make one that has it.`,
+        {
+          field: scope,
+        },
+      )
+    c.set('key', key)
+    return next()
+  }
+}

@@ -1,0 +1,11 @@
+/** The brokers that Openbell knows. To add one, copy `tastytrade.ts` and give it a line here. */
+
+import type { Broker } from '../core/broker.ts'
+import { kite } from './kite.ts'
+import { tastytrade } from './tastytrade.ts'
+
+export const brokers: readonly Broker[] = [kite, tastytrade]
+
+export function brokerById(id: string): Broker | undefined {
+  return brokers.find((broker) => broker.id === id)
+}

@@ -1,0 +1,11 @@
+/** The kinds of destination. To add one: a file beside this, one import and one entry below. */
+
+import type { Publisher } from '../core/publisher.ts'
+import { dotenv } from './dotenv.ts'
+import { jsonFile } from './json-file.ts'
+
+export const publishers: readonly Publisher[] = [dotenv, jsonFile]
+
+export function publisherByKind(kind: string): Publisher | undefined {
+  return publishers.find((publisher) => publisher.kind === kind)
+}
