@@ -15,7 +15,7 @@ describe('resultPage', () => {
     expect(result({})).toEqual({
       status: 200,
       tone: 'good',
-      heading: 'Live until 06:00 tomorrow',
+      heading: 'Live until 06:00 tomorrow (IST)',
       sentence: 'Zerodha Kite has accepted the new session.',
       facts: [
         ['Broker', 'Zerodha Kite'],
@@ -38,11 +38,15 @@ describe('resultPage', () => {
   })
 
   it('says that nothing was exchanged', () => {
-    expect(result({}, false)).toMatchObject({ tone: 'good', heading: 'Already live until 06:00 tomorrow' })
+    expect(result({}, false)).toMatchObject({
+      tone: 'good',
+      heading: 'Already live until 06:00 tomorrow (IST)',
+    })
   })
 
   it('names the destinations that do not have it yet', () => {
     const failed = {
+      accountId: 'kite-main',
       destinationId: 'bot-env',
       kind: 'dotenv',
       where: '/srv/bot/.env',

@@ -3,10 +3,10 @@
 import { html, raw } from 'hono/html'
 import type { ErrorCode } from '../core/errors.ts'
 import type { LoginResult } from '../core/keeper.ts'
+import { fullTime, zonedTime } from '../core/spoken-time.ts'
 import type { Instant, Zone } from '../core/time.ts'
 import { httpStatus } from './contract.ts'
 import { tellable } from './respond.ts'
-import { fullTime, shortTime } from './when.ts'
 
 export interface Page {
   status: number
@@ -22,7 +22,7 @@ export interface Page {
 
 export function resultPage({ status, exchanged }: LoginResult, now: Instant, zone: Zone): Page {
   const { expiry, brokerName: broker } = status
-  const until = expiry ? ` until ${shortTime(expiry.at, now, zone)}` : ''
+  const until = expiry ? ` until ${zonedTime(expiry.at, now, zone)}` : ''
   const page = { status: 200, facts: factsOf(status, zone) }
   if (!exchanged)
     return {

@@ -72,12 +72,10 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     ledger: store,
     clockOffsets: () => keeper.clockOffsets(),
 
-    async listenForLogin(accountId, redirectUri) {
-      const [{ callbackHandler }, { getRequestListener }, { listenAtRedirect }] = await Promise.all([
-        import('../api/callback.ts'),
-        import('@hono/node-server'),
-        import('../host/listen.ts'),
-      ])
+    async listenForLogin(accountId, redirectUri, loginUrl) {
+      const [{ callbackHandler, startUrl }, { getRequestListener }, { listenAtRedirect }] = await Promise.all(
+        [import('../api/callback.ts'), import('@hono/node-server'), import('../host/listen.ts')],
+      )
       const ref: AccountRef = { tenantId: settings.tenantId, accountId }
       const settled = Promise.withResolvers<LoginResult>()
       // A caller that stops listening before anything came back is not owed an error.
@@ -87,13 +85,18 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
         clock,
         zoneOf,
         ref,
+        loginUrl,
         onResult: (outcome) => {
           if (outcome.kind === 'finished') settled.resolve(outcome.result)
           else if (!isForeign(outcome.error)) settled.reject(outcome.error)
         },
       })
       const listener = await listenAtRedirect(redirectUri, getRequestListener(handler))
-      return { finished: settled.promise, close: () => listener.close() } satisfies LoginListener
+      return {
+        finished: settled.promise,
+        startUrl: startUrl(redirectUri),
+        close: () => listener.close(),
+      } satisfies LoginListener
     },
 
     async serve() {

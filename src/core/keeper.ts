@@ -24,6 +24,7 @@ export interface WorkView {
 }
 
 export interface DeliveryView {
+  accountId: string
   destinationId: string
   kind: string
   /** Where, for people: a path. */
@@ -42,17 +43,20 @@ export interface AccountStatus {
   environment: Environment
   brokerUserId?: string
   slot: Slot
+  /** Where the broker sends the browser after a login, for brokers that do. */
+  redirectUri?: string
   /** No person needed between logins. */
   unattended: boolean
   generation: number
   token: TokenState
   expiry?: Expiry
-  /** One sentence: `accepted by profile at 08:59; ends by the broker's rule`. Times in the broker's zone. */
+  /** One sentence: `Zerodha Kite accepted profile at 08:59 (IST)`. How the end is known stands in `expiry.source`. */
   evidence: string
   acceptedAt?: Instant
   renewedAt?: Instant
   work: WorkView
   delivered: { n: number; m: number }
+  /** One for each destination of the account, in its order. */
   deliveries: readonly DeliveryView[]
   /** `unknown` until calendars are built in; never guessed. */
   bell: 'ready' | 'at-risk' | 'no' | 'unknown' | 'not-needed'
@@ -131,7 +135,7 @@ export type BegunLogin =
 
 export type FinishLogin =
   /** From the redirect, or a pasted URL: its whole query. `by` is who vouches when the query carries no state. */
-  | { query: URLSearchParams; ref?: AccountRef; by: 'browser' | 'signed-in' }
+  | { query: URLSearchParams; ref?: AccountRef; by: 'browser' | 'signed-in'; replace?: boolean }
   /** A bare code or a pasted grant, by somebody who is signed in. */
   | { code: Secret; ref: AccountRef; by: 'signed-in'; replace?: boolean }
 

@@ -37,8 +37,8 @@ export interface Publisher {
   check(destination: Destination): Promise<void>
   /** Two destinations with the same resource are written one after the other. `file:/abs/path`. */
   resource(destination: Destination): string
-  /** Where within the resource the token stands: a variable's name, or `whole`. Two accounts in one place would overwrite each other. */
-  place(destination: Destination, env: Release['env']): string
+  /** The names within the resource that `write` sets, or `['*']` for the whole of it. Two accounts must share none. */
+  places(destination: Destination, env: Release['env']): readonly string[]
   /** Idempotent per generation. Whole or not at all. */
   write(destination: Destination, release: Release): Promise<void>
   /** The access token that programs would read there now; undefined = none. */

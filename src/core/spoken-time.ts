@@ -64,3 +64,24 @@ function pair(large: number, largeUnit: string, small: number, smallUnit: string
 function dayNumber(at: Instant, zone: Zone): number {
   return Date.parse(`${dayIn(at, zone)}T00:00:00Z`) / dayMs
 }
+
+/** `Tuesday 24 November 2026, 06:00 India Standard Time`. */
+export function fullTime(at: Instant, zone: Zone): string {
+  const year = format(at, zone, { year: 'numeric' })
+  const time = format(at, zone, {
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'long',
+  })
+  return `${dayOf(at, zone)} ${year}, ${time}`
+}
+
+/** In two halves, because editions of the locale data disagree about the comma between them. */
+function dayOf(at: Instant, zone: Zone): string {
+  return `${format(at, zone, { weekday: 'long' })} ${format(at, zone, { day: 'numeric', month: 'long' })}`
+}
+
+function format(at: Instant, zone: Zone, parts: Intl.DateTimeFormatOptions): string {
+  return new Intl.DateTimeFormat('en-GB', { ...parts, timeZone: zone }).format(at)
+}

@@ -95,6 +95,8 @@ export interface TenantVault {
 export type TakenAttempt =
   | { outcome: 'taken'; attempt: LoginAttempt }
   | { outcome: 'used' | 'expired'; attempt: LoginAttempt }
+  /** It belongs to another account than the one named, and stays as it is. */
+  | { outcome: 'foreign' }
   | { outcome: 'unknown' }
 
 export interface Vault {
@@ -116,7 +118,7 @@ export interface Vault {
   readLease(name: string): Promise<Lease | undefined>
 
   /** Finds the attempt by the hash of its state, over all tenants, and marks it used: once, whoever asks. */
-  takeLoginAttempt(stateHash: string, at: Instant): Promise<TakenAttempt>
+  takeLoginAttempt(stateHash: string, at: Instant, only?: AccountRef): Promise<TakenAttempt>
 
   loadBreaker(key: string): Promise<Breaker | undefined>
   saveBreaker(breaker: Breaker, expectedVersion: number): Promise<Breaker | undefined>

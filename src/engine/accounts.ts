@@ -4,7 +4,6 @@ import type { Broker, CredentialField } from '../core/broker.ts'
 import { OpenbellError } from '../core/errors.ts'
 import type { AccountChanges, NewAccount } from '../core/keeper.ts'
 import type { Account, AccountRef, App, Destination, Environment } from '../core/model.ts'
-import type { Publisher } from '../core/publisher.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Deliverer } from './deliver.ts'
 import type { EngineDeps } from './deps.ts'
@@ -16,6 +15,13 @@ import { defaultSlot, emptySession, type Known, type Sessions } from './sessions
 const ownerId = 'owner'
 const namePattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const nameShape = 'small letters, digits and hyphens, at most 63'
+
+/** What a destination writes for one broker. */
+interface Claim {
+  id: string
+  resource: string
+  places: readonly string[]
+}
 
 export class Accounts {
   readonly #deps: EngineDeps
@@ -240,25 +246,36 @@ export class Accounts {
 
   async #checkDestinations(ref: AccountRef, broker: Broker, ids: readonly string[]): Promise<void> {
     const vault = this.#deps.store.forTenant(ref.tenantId)
-    const accounts = await vault.listAccounts()
-    for (const id of ids) {
-      const destination = await vault.loadDestination(id)
+    const defined = new Map((await vault.listDestinations()).map((one) => [one.id, one]))
+    const mine = ids.map((id) => {
+      const destination = defined.get(id)
       if (!destination) throw unknownDestination(id)
-      const publisher: Publisher = this.#deliverer.publisherOf(destination)
-      const place = publisher.place(destination, broker.env)
-      for (const other of accounts) {
-        if (other.id === ref.accountId || !other.destinations.includes(id)) continue
-        const { broker: otherBroker } = await this.#sessions.load({
-          tenantId: ref.tenantId,
-          accountId: other.id,
-        })
-        if (publisher.place(destination, otherBroker.env) !== place) continue
+      return this.#claim(destination, broker)
+    })
+    for (const other of await vault.listAccounts()) {
+      if (other.id === ref.accountId) continue
+      const { broker: theirs } = await this.#sessions.load({ tenantId: ref.tenantId, accountId: other.id })
+      for (const id of other.destinations) {
+        const destination = defined.get(id)
+        if (!destination) continue
+        const claim = this.#claim(destination, theirs)
+        const clash = mine.find((one) => overlaps(one, claim))
+        if (!clash) continue
         throw new OpenbellError(
           'invalid-field',
-          `${id} already holds the token of ${other.id} under the same name; give ${ref.accountId} a destination of its own.`,
+          `${clash.id} would write where ${id} holds the token of ${other.id}; give ${ref.accountId} a place of its own.`,
           { field: 'destination' },
         )
       }
+    }
+  }
+
+  #claim(destination: Destination, broker: Broker): Claim {
+    const publisher = this.#deliverer.publisherOf(destination)
+    return {
+      id: destination.id,
+      resource: publisher.resource(destination),
+      places: publisher.places(destination, broker.env),
     }
   }
 
@@ -279,6 +296,13 @@ export class Accounts {
   ): string {
     return this.#deps.sha256(`${broker.id}\n${environment}\n${credentials[broker.appKey]?.expose() ?? ''}`)
   }
+}
+
+function overlaps(one: Claim, other: Claim): boolean {
+  if (one.resource !== other.resource) return false
+  return (
+    [...one.places, ...other.places].includes('*') || one.places.some((place) => other.places.includes(place))
+  )
 }
 
 function given(credentials: Readonly<Record<string, Secret>>): Record<string, Secret> {

@@ -4,6 +4,7 @@
  */
 
 import { OpenbellError, type Problem } from '../core/errors.ts'
+import type { DeliveryView } from '../core/keeper.ts'
 import type { AccountRef, Delivery, Destination, Session, Slot } from '../core/model.ts'
 import type { Publisher, Release } from '../core/publisher.ts'
 import type { Secret } from '../core/secret.ts'
@@ -16,6 +17,7 @@ import type { BrokerTime } from './offset.ts'
 import type { Prober } from './probe.ts'
 import type { Known, Sessions } from './sessions.ts'
 import { SingleFlight } from './single-flight.ts'
+import { viewDelivery } from './status.ts'
 
 /** A writer that never settles must end somewhere; each round starts from what is current then. */
 const maxRounds = 20
@@ -62,7 +64,7 @@ export class Deliverer {
   }
 
   async deliverTo(ref: AccountRef, slot: Slot, destinationId: string): Promise<void> {
-    const key = `${ref.tenantId}/${ref.accountId}/${slot}/${destinationId}`
+    const key = flightKey(ref, slot, destinationId)
     if (this.#flight.isRunning(key)) this.#again.add(key)
     await this.#flight.run(key, async () => {
       do {
@@ -70,6 +72,21 @@ export class Deliverer {
         await this.#reconcile(ref, slot, destinationId)
       } while (this.#again.has(key))
     })
+  }
+
+  async view(ref: AccountRef, slot: Slot, destinationId: string): Promise<DeliveryView> {
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    const destination = await vault.loadDestination(destinationId)
+    const delivery =
+      (await vault.loadDelivery(ref.accountId, slot, destinationId)) ??
+      emptyDelivery(ref, slot, destinationId)
+    if (!destination) return viewDelivery(delivery, 'missing', '')
+    const resource = this.publisherOf(destination).resource(destination)
+    return viewDelivery(delivery, destination.kind, resource.replace(/^file:/, ''))
+  }
+
+  isDelivering(ref: AccountRef, slot: Slot, destinationId: string): boolean {
+    return this.#flight.isRunning(flightKey(ref, slot, destinationId))
   }
 
   async idle(): Promise<void> {
@@ -307,6 +324,10 @@ export class Deliverer {
   #address({ session, broker }: Known): Pick<Release, 'env' | 'ref' | 'slot'> {
     return { env: broker.env, ref: session.ref, slot: session.slot }
   }
+}
+
+function flightKey({ tenantId, accountId }: AccountRef, slot: Slot, destinationId: string): string {
+  return `${tenantId}/${accountId}/${slot}/${destinationId}`
 }
 
 function served({ token }: Session): boolean {

@@ -33,7 +33,7 @@ import { defaultSlot, type Known, keyOf, Sessions } from './sessions.ts'
 import { Settler } from './settle.ts'
 import { SingleFlight } from './single-flight.ts'
 import { Spender } from './spend.ts'
-import { viewBroker, viewDelivery, viewStatus } from './status.ts'
+import { viewBroker, viewStatus } from './status.ts'
 
 /** Even with nothing due the loop looks this often: a clock may have been stepped, a laptop may have slept. */
 const longestSleepMs = minuteMs
@@ -62,12 +62,11 @@ class EngineKeeperImpl implements EngineKeeper {
   readonly #journal: Journal
   readonly #acting = new SingleFlight<void>()
   readonly #confirming = new SingleFlight<Known>()
-  #running:
-    | { stop: AbortController; wake: AbortController; loop: Promise<void>; unwatch: () => void }
-    | undefined
+  #running: { stop: AbortController; wake: AbortController; loop: Promise<void> } | undefined
   #starting: Promise<void> | undefined
   #reloading: Promise<void> | undefined
   #reloadAgain = false
+  #unwatch: (() => void) | undefined
   /** As the loop last saw it. */
   #nextDue: Instant | undefined
 
@@ -110,8 +109,9 @@ class EngineKeeperImpl implements EngineKeeper {
     const running = this.#running
     this.#running = undefined
     this.#starting = undefined
+    this.#unwatch?.()
+    this.#unwatch = undefined
     if (running) {
-      running.unwatch()
       running.stop.abort()
       running.wake.abort()
       await running.loop
@@ -296,9 +296,9 @@ class EngineKeeperImpl implements EngineKeeper {
     const views: DeliveryView[] = []
     for (const account of await vault.listAccounts()) {
       if (!account.destinations.includes(id)) continue
-      await this.#deliverer.deliverTo({ tenantId, accountId: account.id }, defaultSlot, id)
-      const delivery = await vault.loadDelivery(account.id, defaultSlot, id)
-      views.push(viewDelivery(delivery, id, destination.kind, this.#where(destination)))
+      const ref = { tenantId, accountId: account.id }
+      await this.#deliverer.deliverTo(ref, defaultSlot, id)
+      views.push(await this.#deliverer.view(ref, defaultSlot, id))
     }
     return views
   }
@@ -317,15 +317,20 @@ class EngineKeeperImpl implements EngineKeeper {
   }
 
   onChange(listener: () => void): () => void {
+    this.#watch()
     return this.#sessions.onChange(listener)
   }
 
   async #start(): Promise<void> {
     await this.#sessions.reloadAll()
-    const unwatch = this.#deps.store.onChange?.(() => this.#reload()) ?? (() => undefined)
+    this.#watch()
     const stop = new AbortController()
-    this.#running = { stop, wake: new AbortController(), loop: Promise.resolve(), unwatch }
+    this.#running = { stop, wake: new AbortController(), loop: Promise.resolve() }
     this.#running.loop = this.#loop(stop.signal)
+  }
+
+  #watch(): void {
+    this.#unwatch ??= this.#deps.store.onChange?.(() => this.#reload())
   }
 
   /** Another process has written: follow, at most one reload at a time. */
@@ -484,15 +489,29 @@ class EngineKeeperImpl implements EngineKeeper {
     })
   }
 
-  /** Failed ones again when their time has come; delivered ones are read back now and then, for hands that edit. */
+  /**
+   * Failed ones again when their time has come; delivered ones are read back now and then, for hands that edit; and
+   * what a process left undelivered when it ended.
+   */
   async #verifyDeliveries(): Promise<void> {
     const now = this.#time.local()
+    const tried = new Map<string, number>()
     for (const tenantId of await this.#deps.store.listTenants()) {
-      for (const { ref, slot, destinationId, nextAt } of await this.#deps.store
+      for (const { ref, slot, destinationId, desired, nextAt } of await this.#deps.store
         .forTenant(tenantId)
         .listDeliveries()) {
+        tried.set(`${keyOf(ref, slot)}/${destinationId}`, desired)
         if (nextAt === undefined || nextAt > now) continue
         void this.#deliverer.deliverTo(ref, slot, destinationId).catch(() => undefined)
+      }
+    }
+    for (const { account, session } of this.#sessions.all()) {
+      const { ref, slot, generation } = session
+      if (this.#sessions.ready(ref, slot)?.token !== 'live' || this.#renewer.isRenewing(ref, slot)) continue
+      for (const id of account.destinations) {
+        if (tried.get(`${keyOf(ref, slot)}/${id}`) === generation) continue
+        if (this.#deliverer.isDelivering(ref, slot, id)) continue
+        void this.#deliverer.deliverTo(ref, slot, id).catch(() => undefined)
       }
     }
   }
@@ -533,19 +552,9 @@ class EngineKeeperImpl implements EngineKeeper {
   async #view(known: Known): Promise<AccountStatus> {
     const { account, session, broker } = known
     const { store } = this.#deps
-    const vault = store.forTenant(account.tenantId)
     const deliveries: DeliveryView[] = []
     for (const id of account.destinations) {
-      const destination = await vault.loadDestination(id)
-      const delivery = await vault.loadDelivery(account.id, session.slot, id)
-      deliveries.push(
-        viewDelivery(
-          delivery,
-          id,
-          destination?.kind ?? 'missing',
-          destination ? this.#where(destination) : '',
-        ),
-      )
+      deliveries.push(await this.#deliverer.view(session.ref, session.slot, id))
     }
     const now = this.#time.now(broker.id)
     const next = plan(planInput(this.#deps, this.#time, known, session, known.grant))[0]
@@ -554,10 +563,6 @@ class EngineKeeperImpl implements EngineKeeper {
       this.#renewer.isRenewing(session.ref, session.slot) ||
       (lease !== undefined && lease.until > (await store.now()))
     return viewStatus(known, deliveries, next, renewing, now)
-  }
-
-  #where(destination: Destination): string {
-    return this.#deliverer.publisherOf(destination).resource(destination)
   }
 
   async #inTime<T>(work: Promise<T>, waitMs: number, ref: AccountRef): Promise<T> {

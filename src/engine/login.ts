@@ -114,7 +114,7 @@ export class Logins {
         await this.#journal.write(ref, 'login-refused', callback.problem.message)
         throw problemError(callback.problem, ref.accountId)
       case 'code':
-        return this.#exchange(known, callback.code, attempt?.replace ?? false)
+        return this.#exchange(known, callback.code, input.replace ?? attempt?.replace ?? false)
     }
   }
 
@@ -130,24 +130,21 @@ export class Logins {
         'This link carries no state, so it may only be finished by somebody who is signed in: paste it into `openbell login`.',
       )
     }
-    const taken = await store.takeLoginAttempt(sha256(state), clock.now())
+    const taken = await store.takeLoginAttempt(sha256(state), clock.now(), input.ref)
     if (taken.outcome === 'unknown') {
       throw new OpenbellError(
         'login-state-unknown',
         'Openbell did not start this login; begin again with `openbell login`.',
       )
     }
-    const { attempt } = taken
-    const details = { accountId: attempt.ref.accountId }
-    if (
-      input.ref &&
-      (input.ref.accountId !== attempt.ref.accountId || input.ref.tenantId !== attempt.ref.tenantId)
-    ) {
+    if (taken.outcome === 'foreign') {
       throw new OpenbellError(
         'login-foreign',
         'This link belongs to another account; begin again with `openbell login`.',
       )
     }
+    const { attempt } = taken
+    const details = { accountId: attempt.ref.accountId }
     if (taken.outcome === 'used') {
       throw new OpenbellError(
         'login-state-used',

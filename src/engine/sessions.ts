@@ -167,6 +167,10 @@ export class Sessions {
     }
   }
 
+  all(): Iterable<Known> {
+    return this.#known.values()
+  }
+
   /** What is alive in memory, for the log's last filter. */
   *secrets(): Iterable<Secret> {
     for (const { app, grant } of this.#known.values()) {

@@ -27,6 +27,7 @@ export function viewStatus(
     environment: app.environment,
     ...(account.brokerUserId === undefined ? {} : { brokerUserId: account.brokerUserId }),
     slot: session.slot,
+    ...(app.redirectUri === undefined ? {} : { redirectUri: app.redirectUri }),
     unattended: canRefresh({ app, session, grant: known.grant, broker, now }) || broker.refresh !== undefined,
     generation: session.generation,
     token: session.token,
@@ -42,20 +43,17 @@ export function viewStatus(
   }
 }
 
-export function viewDelivery(
-  delivery: Delivery | undefined,
-  destinationId: string,
-  kind: string,
-  where: string,
-): DeliveryView {
+export function viewDelivery(delivery: Delivery, kind: string, where: string): DeliveryView {
+  const { ref, destinationId, desired, delivered, verifiedAt, problem } = delivery
   return {
+    accountId: ref.accountId,
     destinationId,
     kind,
     where,
-    desired: delivery?.desired ?? 0,
-    delivered: delivery?.delivered ?? 0,
-    ...(delivery?.verifiedAt === undefined ? {} : { verifiedAt: delivery.verifiedAt }),
-    ...(delivery?.problem === undefined ? {} : { problem: delivery.problem }),
+    desired,
+    delivered,
+    ...(verifiedAt === undefined ? {} : { verifiedAt }),
+    ...(problem === undefined ? {} : { problem }),
   }
 }
 

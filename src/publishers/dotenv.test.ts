@@ -67,8 +67,8 @@ describe('the variables', () => {
   })
 
   it('say where the token stands', () => {
-    expect(dotenv.place(destination(), release.env)).toBe('KITE_ACCESS_TOKEN')
-    expect(dotenv.place(destination({ accessTokenName: 'T' }), release.env)).toBe('T')
+    expect(dotenv.places(destination(), release.env)).toEqual(['KITE_ACCESS_TOKEN', 'KITE_API_KEY'])
+    expect(dotenv.places(destination({ accessTokenName: 'T' }), release.env)).toEqual(['T', 'KITE_API_KEY'])
   })
 
   it('lose an old refresh token when the new grant has none', async () => {

@@ -51,8 +51,8 @@ export const dotenv: Publisher = {
     return `file:${placeOf(destination).path}`
   },
 
-  place(destination, env) {
-    return namesOf(destination, { env }).accessToken
+  places(destination, env) {
+    return Object.values(namesOf(destination, { env })).filter((name) => name !== undefined)
   },
 
   async write(destination, release) {

@@ -24,8 +24,8 @@ export const jsonFile: Publisher = {
     return `file:${placeOf(destination).path}`
   },
 
-  place() {
-    return 'whole'
+  places() {
+    return ['*']
   },
 
   async write(destination, release) {

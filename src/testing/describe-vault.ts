@@ -630,6 +630,22 @@ export function describeVault(
       })
     })
 
+    describe('a login attempt', () => {
+      on('is left for its own account when another one asks', async ({ store }, ours) => {
+        await furnish(store, 'ours')
+        const attempt = sampleAttempt('ours')
+        await ours.saveLoginAttempt(attempt)
+        const at = plus(start, 1)
+        for (const only of [
+          { ...attempt.ref, accountId: 'another' },
+          { ...attempt.ref, tenantId: 'theirs' },
+        ]) {
+          expect(await store.takeLoginAttempt('state-of-ours', at, only)).toEqual({ outcome: 'foreign' })
+        }
+        expect((await store.takeLoginAttempt('state-of-ours', at, attempt.ref)).outcome).toBe('taken')
+      })
+    })
+
     describe('ledger', () => {
       on('numbers and chains the events of all handles', async ({ store, reopen }) => {
         const other = await reopen()

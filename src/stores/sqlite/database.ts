@@ -75,6 +75,11 @@ export class Database {
     return this.#patiently(false, work)
   }
 
+  /** Between the pages of a long piece of work: a promise alone would keep timers and sockets waiting. */
+  letOthersRun(): Promise<void> {
+    return this.#sleep(1)
+  }
+
   one(statement: string, parameters: Parameters = {}): Row | undefined {
     return this.#prepared(statement).get(parameters)
   }

@@ -52,6 +52,7 @@ export function ledger(db: Database): Ledger {
           if (event.previousHash !== previous.hash || event.hash !== hashOf(event)) return event
           previous = event
         }
+        await db.letOthersRun()
       }
     },
 

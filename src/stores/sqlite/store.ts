@@ -14,7 +14,7 @@ import { tenantVault } from './tenant.ts'
 /** How soon a change by another process is noticed. A look costs a few microseconds. */
 const lookEveryMs = 250
 
-/** So many rows are re-sealed per transaction, so that other writers get their turn. */
+/** So many rows are re-sealed per transaction, so that other work and other writers get their turn. */
 const pageSize = 100
 
 export interface SqliteOptions {
@@ -60,11 +60,14 @@ function vault(db: Database, now: () => Instant): Omit<Vault, 'onChange' | 'clos
     dropLease: ({ name, holder, fence }) => db.write(() => db.run(sql.leases.drop, { name, holder, fence })),
     readLease: (name) => db.read(() => leaseOf(db.one(sql.leases.load, { name, now: now() }))),
 
-    takeLoginAttempt: (stateHash, at) =>
+    takeLoginAttempt: (stateHash, at, only) =>
       db.write(() => {
         const row = db.one(sql.loginAttempts.load, { stateHash })
         if (!row) return { outcome: 'unknown' }
         const attempt = docOf<LoginAttempt>(row)
+        const { tenantId, accountId } = attempt.ref
+        if (only && (only.tenantId !== tenantId || only.accountId !== accountId))
+          return { outcome: 'foreign' }
         if (row.used_at !== null)
           return { outcome: 'used', attempt: { ...attempt, usedAt: row.used_at as Instant } }
         if (at >= attempt.expiresAt) return { outcome: 'expired', attempt }
@@ -119,6 +122,7 @@ function sealing(db: Database): Pick<Sealable, 'loadMeta' | 'changeMeta' | 'rewr
           total += done.changed
           after = done.end
           last = done.end === 0
+          await db.letOthersRun()
         }
       }
       return total
