@@ -27,8 +27,19 @@ export async function demo({ io }: Context): Promise<ExitCode> {
   } finally {
     await running.close()
   }
+  io.out(afterwards)
   return 0
 }
+
+const afterwards = `
+The demo is over and its folder is gone. For accounts of your own:
+
+  npm run -s openbell -- setup       adds an account, and the place your program reads its token from
+  npm run -s openbell -- up          keeps it alive, and answers programs
+  npm run -s openbell -- login NAME  brings you to the broker's page when a person is needed
+  npm run -s openbell -- status      shows what lives until when, and why
+
+Installed as a package, the command is just openbell.`
 
 async function redraw(running: Demo, io: Io, over: AbortSignal): Promise<void> {
   // Times are those of the demo's own day.

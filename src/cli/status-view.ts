@@ -73,6 +73,9 @@ function details(status: AccountStatus, keeper: Brokers, io: Io): string[] {
     const laidOut = labelled(label, text, io.width)
     lines.push(tone === undefined ? laidOut : paint(laidOut, tone, io.colour))
   }
+  if (status.generation > 0 && status.renewedAt !== undefined) {
+    line('token', `number ${status.generation}, since ${timeWithDistance(status.renewedAt, now, zone)}`)
+  }
   const evidence = [status.evidence, endEvidence(status)].filter((each) => each !== '')
   if (evidence.length > 0) line('evidence', evidence.join('; '))
   const doubtUntil = status.expiry?.doubtUntil

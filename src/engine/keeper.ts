@@ -89,7 +89,7 @@ class EngineKeeperImpl implements EngineKeeper {
       this.#deliverSoon(ref, slot),
     )
     const spender = new Spender(deps, this.#time, breakers)
-    this.#renewer = new Renewer(deps, this.#time, this.#sessions, spender, this.#settler, this.#journal)
+    this.#renewer = new Renewer(deps, this.#time, this.#sessions, spender, this.#settler)
     this.#logins = new Logins(deps, this.#sessions, spender, this.#settler, this.#renewer, this.#journal)
     this.#accounts = new Accounts(deps, this.#time, this.#sessions, this.#journal, this.#deliverer)
     // Whatever changes a session here may also change what is due next.

@@ -5,7 +5,6 @@ import type { AccountRef, Slot } from '../core/model.ts'
 import { plus } from '../core/time.ts'
 import type { EngineDeps } from './deps.ts'
 import { planInput } from './due.ts'
-import type { Journal } from './journal.ts'
 import { accountLease, type HeldLease, withLeaseInTurn } from './lease.ts'
 import type { BrokerTime } from './offset.ts'
 import { canRefresh, plan } from './plan.ts'
@@ -28,23 +27,14 @@ export class Renewer {
   readonly #sessions: Sessions
   readonly #spender: Spender
   readonly #settler: Settler
-  readonly #journal: Journal
   readonly #flight = new SingleFlight<Known>()
 
-  constructor(
-    deps: EngineDeps,
-    time: BrokerTime,
-    sessions: Sessions,
-    spender: Spender,
-    settler: Settler,
-    journal: Journal,
-  ) {
+  constructor(deps: EngineDeps, time: BrokerTime, sessions: Sessions, spender: Spender, settler: Settler) {
     this.#deps = deps
     this.#time = time
     this.#sessions = sessions
     this.#spender = spender
     this.#settler = settler
-    this.#journal = journal
   }
 
   /**
@@ -148,13 +138,8 @@ export class Renewer {
         await this.#settler.setProblem(ref, slot, spent.problem, lease)
         throw problemError(spent.problem, ref.accountId)
       }
-      case 'recorded': {
-        const settled = await this.take(known, spent.generations, lease)
-        if (settled.session.generation !== known.session.generation) {
-          await this.#journal.write(ref, 'renewed', `Renewed without a person.`, settled.session.generation)
-        }
-        return settled
-      }
+      case 'recorded':
+        return this.take(known, spent.generations, lease)
     }
   }
 

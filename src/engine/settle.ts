@@ -275,12 +275,12 @@ export class Settler {
       await this.#deps.store
         .forTenant(ref.tenantId)
         .satisfyLoginRequests(ref.accountId, this.#deps.clock.now())
-      await this.#journal.write(
-        ref,
-        'accepted',
-        `${known.broker.name} accepted the token (${probed.by}).`,
-        grant.generation,
-      )
+      const accepted = `${known.broker.name} accepted the token (${probed.by}).`
+      if (grant.origin === 'refresh' && before.acceptedAt === undefined) {
+        await this.#journal.write(ref, 'renewed', `Renewed without a person; ${accepted}`, grant.generation)
+      } else {
+        await this.#journal.write(ref, 'accepted', accepted, grant.generation)
+      }
     }
     this.#deliver(ref, slot)
     return accepted
