@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from 'hono'
 import type { Keys } from '../access/keys.ts'
 import { allows, type Scope } from '../access/scopes.ts'
 import { OpenbellError } from '../core/errors.ts'
+import type { ApiKey } from '../core/model.ts'
 import { Secret } from '../core/secret.ts'
 import type { RequestEnv } from './env.ts'
 
@@ -12,9 +13,17 @@ import type { RequestEnv } from './env.ts'
  * same-origin.
  */
 export function requireHost(publicUrl: string | undefined): MiddlewareHandler {
-  const named = publicUrl === undefined ? undefined : new URL(publicUrl).hostname
+  const check = hostCheck(publicUrl)
   return async (c, next) => {
-    const { hostname } = new URL(c.req.url)
+    check(new URL(c.req.url))
+    return next()
+  }
+}
+
+/** Throws `host-not-allowed`. */
+export function hostCheck(publicUrl: string | undefined): (asked: URL) => void {
+  const named = publicUrl === undefined ? undefined : new URL(publicUrl).hostname
+  return ({ hostname }) => {
     if (
       hostname !== named &&
       hostname !== 'localhost' &&
@@ -25,31 +34,35 @@ export function requireHost(publicUrl: string | undefined): MiddlewareHandler {
         'host-not-allowed',
         `Openbell does not answer to the name ${hostname}: use localhost, or set OPENBELL_PUBLIC_URL to where it is reached.`,
       )
-    return next()
   }
 }
 
 /** Takes `Authorization: Bearer <key>` and nothing else: what stands in a URL ends up in logs. */
 export function requireKey(keys: Pick<Keys, 'verify'>, scope: Scope): MiddlewareHandler<RequestEnv> {
   return async (c, next) => {
-    const presented = /^Bearer +(\S{1,512})$/i.exec(c.req.header('authorization') ?? '')?.[1]
-    if (presented === undefined)
-      throw new OpenbellError('key-required', 'Send an API key as "Authorization: Bearer <key>".')
-    const key = await keys.verify(new Secret(presented))
-    if (!key)
-      throw new OpenbellError(
-        'key-invalid',
-        'This API key is unknown or revoked: make one with `openbell keys`.',
-      )
-    if (!allows(key, scope))
-      throw new OpenbellError(
-        'scope-missing',
-        `This API key lacks the scope ${scope}: make one that has it.`,
-        {
-          field: scope,
-        },
-      )
-    c.set('key', key)
+    c.set('key', await checkedKey(keys, scope, c.req.header('authorization')))
     return next()
   }
+}
+
+/** Throws `key-required`, `key-invalid` or `scope-missing`. */
+export async function checkedKey(
+  keys: Pick<Keys, 'verify'>,
+  scope: Scope,
+  authorization: string | undefined,
+): Promise<ApiKey> {
+  const presented = /^Bearer +(\S{1,512})$/i.exec(authorization ?? '')?.[1]
+  if (presented === undefined)
+    throw new OpenbellError('key-required', 'Send an API key as "Authorization: Bearer <key>".')
+  const key = await keys.verify(new Secret(presented))
+  if (!key)
+    throw new OpenbellError(
+      'key-invalid',
+      'This API key is unknown or revoked: make one with `openbell keys`.',
+    )
+  if (!allows(key, scope))
+    throw new OpenbellError('scope-missing', `This API key lacks the scope ${scope}: make one that has it.`, {
+      field: scope,
+    })
+  return key
 }

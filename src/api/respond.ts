@@ -7,12 +7,21 @@ import { httpStatus, type ProblemDocument, problemDocument } from './contract.ts
 /** Tokens and states are true for a moment only, and for nobody else. */
 const always = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
 
-const json = { ...always, 'content-type': 'application/json' }
+export const jsonHeaders = { ...always, 'content-type': 'application/json' }
 
-/** Parses before it sends, so that a field which the contract does not name never leaves the house. */
 export function respond<Schema extends z.ZodType>(schema: Schema, value: z.input<Schema>): Response {
+  return respondText(textOf(schema, value))
+}
+
+/** Parses before it writes, so that a field which the contract does not name never leaves the house. */
+export function textOf<Schema extends z.ZodType>(schema: Schema, value: z.input<Schema>): string {
+  return JSON.stringify(schema.parse(value))
+}
+
+/** Of what `textOf` wrote. */
+export function respondText(text: string): Response {
   // Plain string and plain headers: the server then writes them as they are, three times as fast as from a whole Response.
-  return new Response(JSON.stringify(schema.parse(value)), { headers: json })
+  return new Response(text, { headers: jsonHeaders })
 }
 
 interface ProblemMore {

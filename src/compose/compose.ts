@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { createKeys } from '../access/keys.ts'
 import { ensureLocalKey } from '../access/local-key.ts'
+import type { ApiParts } from '../api/env.ts'
 import { brokers as shippedBrokers } from '../brokers/index.ts'
 import type { Broker } from '../core/broker.ts'
 import { OpenbellError } from '../core/errors.ts'
@@ -100,12 +101,14 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     },
 
     async serve() {
-      const [{ createApi }, { serve }] = await Promise.all([
+      const [{ createApi }, { createListener }, { getRequestListener }, { createServer }] = await Promise.all([
         import('../api/app.ts'),
+        import('../api/listener.ts'),
         import('@hono/node-server'),
+        import('node:http'),
       ])
       await ensureLocalKey(apiKeyFile(settings.apiKeyPath), keys, settings.tenantId)
-      const api = createApi({
+      const parts: ApiParts = {
         keeper,
         keys,
         clock,
@@ -115,8 +118,9 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
         report: (error) =>
           log.error({ error: error instanceof Error ? error.message : 'unknown' }, 'a request failed'),
         settings: { publicUrl: settings.publicUrl },
-      })
-      const server = serve({ fetch: api.fetch, hostname: settings.host, port: settings.port })
+      }
+      const server = createServer(createListener(parts, getRequestListener(createApi(parts).fetch)))
+      server.listen(settings.port, settings.host)
       await new Promise<void>((resolve, reject) => {
         server.once('listening', resolve)
         server.once('error', reject)
@@ -126,15 +130,21 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
         close: () =>
           new Promise<void>((resolve) => {
             server.close(() => resolve())
-            if ('closeAllConnections' in server) server.closeAllConnections()
+            server.closeAllConnections()
           }),
       }
     },
 
     async serviceIsUp() {
+      const key = await apiKeyFile(settings.apiKeyPath)
+        .read()
+        .catch(() => undefined)
+      // Whoever does not know this vault's key keeps another vault.
+      if (key === undefined) return false
       const { request } = await import('node:http')
       return new Promise<boolean>((resolve) => {
-        const asked = request(`${url}/healthz`, { timeout: 500 }, (answer) => {
+        const headers = { authorization: `Bearer ${key.expose()}` }
+        const asked = request(`${url}/v1/accounts`, { timeout: 500, headers }, (answer) => {
           answer.resume()
           resolve(answer.statusCode === 200)
         })

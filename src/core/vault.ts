@@ -69,6 +69,7 @@ export interface TenantVault {
   /**
    * Appends grants, gives each the account's next generation, and marks the intent (if any) `answered` with them,
    * whatever its state, holder or version: an answer is never refused. A grant whose id is there already is returned as stored.
+   * The session of each new grant's slot becomes due, so that a running keeper takes it into use if we do not live to.
    */
   recordGrants(grants: readonly NewGrant[], intentKey?: string): Promise<Grant[]>
   loadGrant(accountId: string, generation: number): Promise<Grant | undefined>

@@ -21,7 +21,33 @@ export function planInput(
   const { account, app, broker } = known
   // Eight hex digits of the account's own digest: the same in every process, different between accounts.
   const spread = Number.parseInt(deps.sha256(`${account.tenantId}/${account.id}`).slice(0, 8), 16) / 2 ** 32
-  return { account, app, broker, session, grant, now: time.cautious(broker.id), spread }
+  const now = time.now(broker.id)
+  return {
+    account,
+    app,
+    broker,
+    session,
+    grant,
+    now,
+    earlyMs: time.cautious(broker.id) - now,
+    halfLife: halfLife(time, broker.id, session, grant),
+    spread,
+  }
+}
+
+/**
+ * Half-way between getting a token and its end, in the broker's time. Before that nothing is renewed only because a
+ * clock is wrong or a caller wants more than there is: the next token would be renewed at once as well.
+ */
+export function halfLife(
+  time: BrokerTime,
+  brokerId: string,
+  session: Session,
+  grant: Grant | undefined,
+): Instant {
+  const end = session.expiry?.at ?? time.now(brokerId)
+  const since = plus(grant?.receivedAt ?? time.local(), time.offset(brokerId))
+  return instant((since + end) / 2)
 }
 
 export function withDue(

@@ -16,7 +16,7 @@ import type {
 } from '../core/keeper.ts'
 import type { AccountRef, Destination, LedgerEvent, NewGrant, Slot } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
-import { type Instant, minuteMs, plus } from '../core/time.ts'
+import { earliest, type Instant, minuteMs, plus } from '../core/time.ts'
 import { Accounts } from './accounts.ts'
 import { Breakers } from './breaker.ts'
 import { Deliverer } from './deliver.ts'
@@ -188,10 +188,7 @@ class EngineKeeperImpl implements EngineKeeper {
     options: { slot?: Slot; minValidMs?: number; waitMs?: number } = {},
   ): Promise<ReadySession> {
     const { slot = defaultSlot, minValidMs = 0, waitMs = this.#deps.timings.callerWaitMs } = options
-    const enough = (): ReadySession | undefined => {
-      const ready = this.#sessions.ready(ref, slot)
-      return ready && ready.expiry.at >= plus(this.#time.local(), minValidMs) ? ready : undefined
-    }
+    const enough = () => this.#sessions.ready(ref, slot, minValidMs)
     const atHand = enough()
     if (atHand) return atHand
     const known = await this.#sessions.load(ref, slot)
@@ -232,10 +229,10 @@ class EngineKeeperImpl implements EngineKeeper {
     // Only a complaint about the token in use says anything.
     if (session.generation !== generation || !this.#sessions.ready(ref, slot)) return
     const now = this.#time.now(broker.id)
-    const budgetAt = plus(
-      session.acceptedAt ?? known.grant?.receivedAt ?? now,
-      broker.rules.limits.probeEveryMs,
-    )
+    const { probeEveryMs } = broker.rules.limits
+    // Where the clocks were set meanwhile, "since the last one" may lie ahead.
+    const lastAt = earliest(session.acceptedAt ?? known.grant?.receivedAt ?? now, now)
+    const budgetAt = plus(lastAt, probeEveryMs)
     const suspected = await this.#sessions.update(ref, slot, (current) => {
       if (current.session.generation !== generation || current.session.token === 'suspect') return undefined
       const probe = {

@@ -1,13 +1,17 @@
 /** The broker's time, learned from its `Date` headers. A wrong local clock must not bring a dead token to a bot. */
 
+import type { Problem } from '../core/errors.ts'
 import type { Clock, Instant } from '../core/time.ts'
-import { instant, minuteMs } from '../core/time.ts'
+import { instant, minuteMs, secondMs } from '../core/time.ts'
 import type { Outcome } from '../core/wire.ts'
 
 /** Beyond this the host's clock is reported as wrong. */
 export const clockToleranceMs = minuteMs
 
 const samplesKept = 5
+
+/** What took longer says too little: its time may lie anywhere in between. */
+const longestTripMs = 10 * secondMs
 
 export class BrokerTime {
   readonly #clock: Clock
@@ -23,7 +27,7 @@ export class BrokerTime {
   }
 
   learn(brokerId: string, outcome: Outcome, sentAt: Instant): void {
-    if (outcome.kind !== 'answer') return
+    if (outcome.kind !== 'answer' || outcome.receivedAt - sentAt > longestTripMs) return
     const shown = Date.parse(outcome.headers.date ?? '')
     if (Number.isNaN(shown)) return
     // The header has whole seconds, cut off: half a second is the fair middle. The answer left the broker about half-way.
@@ -45,6 +49,12 @@ export class BrokerTime {
   /** Undefined until the broker was heard. */
   offsets(): Record<string, number> {
     return Object.fromEntries([...this.#samples.keys()].map((id) => [id, this.offset(id)]))
+  }
+
+  /** Adapters count a wait from the moment an answer arrived here; all that the engine plans is in the broker's time. */
+  inBrokerTime(brokerId: string, problem: Problem): Problem {
+    const { until } = problem
+    return until === undefined ? problem : { ...problem, until: until + this.offset(brokerId) }
   }
 
   isWrong(brokerId: string): boolean {

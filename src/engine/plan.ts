@@ -4,7 +4,7 @@ import type { Broker } from '../core/broker.ts'
 import type { Step } from '../core/keeper.ts'
 import type { Account, App, Grant, Session } from '../core/model.ts'
 import type { Instant } from '../core/time.ts'
-import { minuteMs, nextTimeOfDay, plus } from '../core/time.ts'
+import { earliest, instant, minuteMs, nextTimeOfDay, plus } from '../core/time.ts'
 
 export interface PlanInput {
   account: Account
@@ -15,6 +15,10 @@ export interface PlanInput {
   broker: Broker
   /** The broker's time. */
   now: Instant
+  /** How much earlier than planned a renewal comes while the clocks disagree. */
+  earlyMs: number
+  /** Of the promoted grant; see `halfLife`. */
+  halfLife: Instant
   /** In [0, 1), fixed per account: spreads many accounts over the margin. */
   spread: number
 }
@@ -49,9 +53,9 @@ export function plan(input: PlanInput): Step[] {
     case 'waiting-for-person':
     case 'needs-fixing':
       // New credentials change things; the same ones do not.
-      if (app.version !== work.appVersion && canRefresh(input)) {
-        steps.push({ at: now, action: 'retry', reason: 'the credentials have changed' })
-      }
+      if (app.version === work.appVersion) break
+      if (canRefresh(input)) steps.push({ at: now, action: 'retry', reason: 'the credentials have changed' })
+      else steps.push(...renewal(input, served))
       break
     case 'idle':
       steps.push(...renewal(input, served))
@@ -81,22 +85,24 @@ export function canRefresh({
   grant,
   broker,
   now,
-}: Omit<PlanInput, 'account' | 'spread'>): boolean {
+}: Pick<PlanInput, 'app' | 'session' | 'grant' | 'broker' | 'now'>): boolean {
   if (!broker.refresh || !grant?.refresh || session.generation === 0) return false
   if (app.refresh.state === 'retired') return false
   return !grant.refresh.expiry || grant.refresh.expiry.at > now
 }
 
 function renewal(input: PlanInput, served: boolean): Step[] {
-  const { session, broker, now, spread } = input
+  const { session, broker, now, spread, earlyMs, halfLife } = input
   if (canRefresh(input)) {
     if (!served)
       return [{ at: now, action: 'refresh', reason: 'there is no living token and no person is needed' }]
     if (!session.expiry || session.candidate !== undefined) return []
     const margin = broker.rules.marginMs * (1 + 0.2 * spread)
+    const planned = plus(session.expiry.at, -margin)
+    const early = instant(Math.max(plus(planned, -earlyMs), halfLife))
     return [
       {
-        at: plus(session.expiry.at, -margin),
+        at: earliest(planned, early),
         action: 'refresh',
         reason: `${Math.round(margin / 1000)} s before the token ends`,
       },

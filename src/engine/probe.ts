@@ -50,7 +50,8 @@ export class Prober {
         continue
       }
       if (isProblem(verdict)) {
-        return { kind: verdict.remedy === 'login' ? 'rejected' : 'unproven', problem: verdict }
+        const problem = this.#time.inBrokerTime(broker.id, verdict)
+        return { kind: verdict.remedy === 'login' ? 'rejected' : 'unproven', problem }
       }
       return {
         kind: 'unproven',

@@ -1,10 +1,10 @@
 /** The life of a renewal: ARCHITECTURE.md tells its twelve steps, this file is their order. */
 
 import { OpenbellError, type Problem, problemError } from '../core/errors.ts'
-import type { AccountRef, Slot } from '../core/model.ts'
+import type { AccountRef, Grant, Slot } from '../core/model.ts'
 import { plus } from '../core/time.ts'
 import type { EngineDeps } from './deps.ts'
-import { planInput } from './due.ts'
+import { halfLife, planInput } from './due.ts'
 import { accountLease, type HeldLease, withLeaseInTurn } from './lease.ts'
 import type { BrokerTime } from './offset.ts'
 import { canRefresh, plan } from './plan.ts'
@@ -100,9 +100,10 @@ export class Renewer {
     const braked = this.#brake(known, by)
     if (braked) throw problemError(braked, ref.accountId)
 
-    const { broker, app, session, grant } = known
+    const { broker, app, session } = known
     const now = this.#time.now(broker.id)
     const exchange = broker.refresh
+    const grant = await this.#unspent(known)
     if (!exchange || !grant?.refresh || !canRefresh({ app, session, grant, broker, now })) {
       throw problemError(loginNeeded(known), ref.accountId)
     }
@@ -110,7 +111,7 @@ export class Renewer {
       {
         known,
         kind: 'refresh',
-        key: `refresh:${grant.generation}`,
+        key: refreshKey(grant),
         exchange,
         input: { refreshToken: grant.refresh.token },
         origin: 'refresh',
@@ -119,6 +120,24 @@ export class Renewer {
       lease,
     )
     return this.#after(known, spent, lease)
+  }
+
+  /**
+   * The grant whose refresh token comes next. Where one is used up by using it, that of the current grant may be spent
+   * although its access token serves on: the answer brought a token that the broker then refused. What came with that
+   * answer is all that is left of the family.
+   */
+  async #unspent({ account, broker, session, grant }: Known): Promise<Grant | undefined> {
+    if (broker.refresh?.spend !== 'single-use') return grant
+    const vault = this.#deps.store.forTenant(account.tenantId)
+    let heir = grant
+    while (heir) {
+      const intent = await vault.loadIntent(account.id, refreshKey(heir))
+      const generation = intent?.state === 'answered' ? intent.grants.at(-1) : undefined
+      if (generation === undefined || !session.rejected?.includes(generation)) return heir
+      heir = await vault.loadGrant(account.id, generation)
+    }
+    return undefined
   }
 
   async #after(known: Known, spent: Spent, lease: HeldLease): Promise<Known | 'again'> {
@@ -176,7 +195,10 @@ export class Renewer {
         return true
       case 'caller': {
         if (!serves || !session.expiry || session.token === 'suspect') return true
-        return session.expiry.at < plus(this.#time.cautious(broker.id), by.minValidMs)
+        const now = this.#time.now(broker.id)
+        // A caller may want more than any token has.
+        if (now < halfLife(this.#time, broker.id, session, known.grant)) return false
+        return session.expiry.at < plus(now, by.minValidMs)
       }
       case 'plan': {
         const input = planInput(this.#deps, this.#time, known, session, known.grant)
@@ -198,15 +220,15 @@ export class Renewer {
       case 'needs-fixing':
         return work.appVersion === app.version ? work.problem : undefined
       case 'retrying':
-        return work.nextAt > this.#time.cautious(broker.id)
-          ? { ...work.problem, until: work.nextAt }
-          : undefined
+        return work.nextAt > this.#time.now(broker.id) ? { ...work.problem, until: work.nextAt } : undefined
       case 'blocked':
-        return work.until > this.#time.cautious(broker.id)
-          ? { ...work.problem, until: work.until }
-          : undefined
+        return work.until > this.#time.now(broker.id) ? { ...work.problem, until: work.until } : undefined
     }
   }
+}
+
+function refreshKey({ generation }: Grant): string {
+  return `refresh:${generation}`
 }
 
 export function loginNeeded({ account, broker, session }: Known): Problem {

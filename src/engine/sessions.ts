@@ -9,7 +9,7 @@ import type { ReadySession } from '../core/keeper.ts'
 import type { Account, AccountRef, App, Grant, Session, Slot } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Instant } from '../core/time.ts'
-import { instant } from '../core/time.ts'
+import { instant, plus } from '../core/time.ts'
 import type { EngineDeps } from './deps.ts'
 import type { BrokerTime } from './offset.ts'
 
@@ -37,11 +37,11 @@ export class Sessions {
     this.#time = time
   }
 
-  /** No I/O. Undefined when nothing is known or it may not be served. */
-  ready(ref: AccountRef, slot: Slot): ReadySession | undefined {
+  /** No I/O. Undefined when nothing is known, or it may not be served or not for that long. */
+  ready(ref: AccountRef, slot: Slot, minValidMs = 0): ReadySession | undefined {
     const known = this.#known.get(keyOf(ref, slot))
     if (!known?.ready || known.account.paused) return undefined
-    return known.ready.expiry.at > this.#time.now(known.broker.id) ? known.ready : undefined
+    return known.ready.expiry.at > plus(this.#time.now(known.broker.id), minValidMs) ? known.ready : undefined
   }
 
   /** From the store, remembered. Throws `unknown-account`. */

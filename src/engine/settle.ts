@@ -48,6 +48,8 @@ export class Settler {
     const known = await this.#sessions.load(ref, slot)
     if (grant.generation === known.session.generation) return this.confirm(ref, slot, lease)
     if (known.session.rejected?.includes(grant.generation)) return known
+    // A code that comes again brings a grant that newer ones have followed.
+    if (grant.generation < known.session.generation) return known
     try {
       this.#refuseOtherUser(known, grant.brokerUserId)
     } catch (error) {
@@ -154,8 +156,12 @@ export class Settler {
           return { ...session, work: { state: 'retrying', attempt: failed, nextAt, problem } }
         }
         case 'wait': {
+          // A broker that says "at once" is asked no sooner than after any other failure.
+          const soonest = plus(now, backoffMs(session.work.state === 'blocked' ? 3 : 1, random))
           const until =
-            problem.until === undefined ? plus(now, backoffMs(failed + 2, random)) : instant(problem.until)
+            problem.until === undefined
+              ? plus(now, backoffMs(failed + 2, random))
+              : instant(Math.max(problem.until, soonest))
           return { ...session, work: { state: 'blocked', until, problem } }
         }
         case 'fix-settings':
@@ -204,6 +210,9 @@ export class Settler {
         return this.#notYet(known, probed.problem, lease, grant.generation)
       case 'rejected': {
         const dropped = await this.#drop(known, grant, lease)
+        // Some brokers hand over the same token again: then it is the one in use that was refused.
+        if (dropped.grant?.accessToken.equals(grant.accessToken))
+          return this.#reject(dropped, dropped.grant, probed.problem, lease)
         await this.#journal.write(
           grant.ref,
           'rejected',
@@ -268,7 +277,8 @@ export class Settler {
         token: 'live',
         acceptedAt: probed.at,
         acceptedBy: probed.by,
-        work: { state: 'idle' },
+        // That the old token is still good says nothing about renewing it.
+        work: before.acceptedAt === undefined ? { state: 'idle' } : session.work,
       }),
     )
     if (before.acceptedAt === undefined || before.token !== 'live') {
@@ -287,24 +297,18 @@ export class Settler {
   }
 
   async #notYet(known: Known, problem: Problem, lease: HeldLease, candidate?: number): Promise<Known> {
-    const { ref, slot } = known.session
+    const { ref, slot, acceptedAt, generation } = known.session
     const now = this.#time.now(known.broker.id)
     const attempt = (known.session.probe?.attempt ?? 0) + 1
-    const nextAt =
-      problem.until === undefined ? plus(now, backoffMs(attempt, this.#deps.random)) : instant(problem.until)
+    const nextAt = instant(Math.max(problem.until ?? 0, plus(now, backoffMs(attempt, this.#deps.random))))
+    const acceptedBefore = candidate === undefined && acceptedAt !== undefined
+    const why = `${acceptedBefore ? 'accepted before, not confirmed again' : 'saved, not yet confirmed'}: ${problem.message}`
     const saved = await this.#save(known, lease, (session) => ({
       ...session,
       ...(candidate === undefined ? {} : { candidate }),
-      probe: { attempt, nextAt, why: `saved, not yet confirmed: ${problem.message}` },
+      probe: { attempt, nextAt, why },
     }))
-    if (attempt === 1) {
-      await this.#journal.write(
-        ref,
-        'unproven',
-        `Saved, not yet confirmed: ${problem.message}`,
-        candidate ?? known.session.generation,
-      )
-    }
+    if (attempt === 1) await this.#journal.write(ref, 'unproven', sentence(why), candidate ?? generation)
     if (candidate === undefined) this.#deliver(ref, slot)
     return saved
   }
@@ -463,4 +467,8 @@ function withRejected(session: Session, generation: number): Session {
 function problemOf(error: unknown): Problem {
   if (!(error instanceof OpenbellError)) throw error
   return { remedy: error.remedy, code: error.code, message: error.message }
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -131,7 +131,9 @@ export class Spender {
     this.#time.learn(broker.id, outcome, sentAt)
     await this.#step('answer', 'after', account.id)
 
-    const read = this.#read(spend, input, outcome)
+    // Now the broker's time is known better than when the request was built.
+    const sentAtBroker = plus(sentAt, this.#time.offset(broker.id))
+    const read = this.#read(spend, { ...input, now: sentAtBroker }, outcome)
     if ('draft' in read) {
       await this.#step('record', 'before', account.id)
       const generations = await this.#record(spend, read.draft, sentAt)
@@ -148,7 +150,7 @@ export class Spender {
     outcome: Outcome,
   ): { draft: GrantDraft } | { problem: Problem } {
     const verdict = broker.judge(outcome, kind)
-    if (isProblem(verdict)) return { problem: verdict }
+    if (isProblem(verdict)) return { problem: this.#time.inBrokerTime(broker.id, verdict) }
     const unclear: Problem = {
       remedy: 'retry',
       code: 'answer-not-understood',

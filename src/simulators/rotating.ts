@@ -101,6 +101,7 @@ export async function startRotating(
       token_type: 'Bearer',
       expires_in: seconds,
       refresh_token: addRefreshToken(family),
+      user_id: family.user.id,
     })
   }
 
@@ -176,7 +177,7 @@ export async function startRotating(
     if (!access || access.family.revoked || clock.now() >= access.endsAt) {
       return failure(401, 'invalid_token', 'The access token is unknown, expired or revoked.')
     }
-    return Response.json(access.family.user)
+    return Response.json({ user_id: access.family.user.id, name: access.family.user.name })
   })
 
   const server = await startServer({

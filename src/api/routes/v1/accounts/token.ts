@@ -8,7 +8,7 @@ import { iso, secondMs } from '../../../../core/time.ts'
 import type { Text } from '../../../../core/wire.ts'
 import { httpStatus, tokenAnswer, tokenQuery } from '../../../contract.ts'
 import type { ApiParts, RequestEnv } from '../../../env.ts'
-import { respond, respondProblem, tellable } from '../../../respond.ts'
+import { respondProblem, respondText, tellable, textOf } from '../../../respond.ts'
 
 type Parts = Pick<ApiParts, 'keeper' | 'clock' | 'report'>
 
@@ -36,16 +36,30 @@ export function token(parts: Parts) {
 }
 
 function answer(session: ReadySession): Response {
-  return respond(tokenAnswer, {
-    account: session.ref.accountId,
-    slot: session.slot,
-    generation: session.generation,
-    state: session.token,
-    access_token: session.accessToken.expose(),
-    headers: Object.fromEntries(Object.entries(session.headers).map(([name, value]) => [name, plain(value)])),
-    expires_at: iso(session.expiry.at),
-    expires_source: session.expiry.source,
-  })
+  return respondText(tokenText(session))
+}
+
+/** A session never changes, so its answer is written once: most reads are then a hash and two look-ups. */
+const written = new WeakMap<ReadySession, string>()
+
+export function tokenText(session: ReadySession): string {
+  let text = written.get(session)
+  if (text === undefined) {
+    text = textOf(tokenAnswer, {
+      account: session.ref.accountId,
+      slot: session.slot,
+      generation: session.generation,
+      state: session.token,
+      access_token: session.accessToken.expose(),
+      headers: Object.fromEntries(
+        Object.entries(session.headers).map(([name, value]) => [name, plain(value)]),
+      ),
+      expires_at: iso(session.expiry.at),
+      expires_source: session.expiry.source,
+    })
+    written.set(session, text)
+  }
+  return text
 }
 
 function plain(text: Text): string {
