@@ -101,12 +101,14 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     },
 
     async serve() {
-      const [{ createApi }, { createListener }, { getRequestListener }, { createServer }] = await Promise.all([
-        import('../api/app.ts'),
-        import('../api/listener.ts'),
-        import('@hono/node-server'),
-        import('node:http'),
-      ])
+      const [{ createApi }, { createListener }, { getRequestListener }, { createServer }] = await Promise.all(
+        [
+          import('../api/app.ts'),
+          import('../api/listener.ts'),
+          import('@hono/node-server'),
+          import('node:http'),
+        ],
+      )
       await ensureLocalKey(apiKeyFile(settings.apiKeyPath), keys, settings.tenantId)
       const parts: ApiParts = {
         keeper,

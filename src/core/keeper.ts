@@ -7,7 +7,7 @@ import type { Secret } from './secret.ts'
 import type { Instant, Zone } from './time.ts'
 import type { Text } from './wire.ts'
 
-export type StepAction = 'refresh' | 'probe' | 'ask' | 'retry' | 'promote' | 'end' | 'look'
+export type StepAction = 'refresh' | 'probe' | 'ask' | 'retry' | 'end'
 
 /** One coming step and why. Every step carries its reason, so that log, alert and screen agree. */
 export interface Step {

@@ -8,7 +8,7 @@ import type { DeliveryView } from '../core/keeper.ts'
 import type { AccountRef, Delivery, Destination, Session, Slot } from '../core/model.ts'
 import type { Publisher, Release } from '../core/publisher.ts'
 import type { Secret } from '../core/secret.ts'
-import { plus } from '../core/time.ts'
+import { earliest, type Instant, instant, plus, secondMs } from '../core/time.ts'
 import { backoffMs } from './backoff.ts'
 import type { EngineDeps } from './deps.ts'
 import type { Journal } from './journal.ts'
@@ -18,6 +18,8 @@ import type { Prober } from './probe.ts'
 import type { Known, Sessions } from './sessions.ts'
 import { SingleFlight } from './single-flight.ts'
 import { viewDelivery } from './status.ts'
+
+const catchUpEveryMs = secondMs
 
 /** A writer that never settles must end somewhere; each round starts from what is current then. */
 const maxRounds = 20
@@ -40,6 +42,7 @@ export class Deliverer {
   readonly #flight = new SingleFlight<void>()
   /** Raised again while a worker runs: it must go round once more. */
   readonly #again = new Set<string>()
+  #lookedAt = instant(Number.NEGATIVE_INFINITY)
 
   constructor(
     deps: EngineDeps,
@@ -85,8 +88,41 @@ export class Deliverer {
     return viewDelivery(delivery, destination.kind, resource.replace(/^file:/, ''))
   }
 
-  isDelivering(ref: AccountRef, slot: Slot, destinationId: string): boolean {
-    return this.#flight.isRunning(flightKey(ref, slot, destinationId))
+  /**
+   * Starts what is due: failed ones again when their time has come; delivered ones are read back now and then, for hands
+   * that edit; and what a process left undelivered when it ended. Returns when to come again.
+   */
+  async catchUp(now: Instant, isRenewing: (session: Session) => boolean): Promise<Instant> {
+    // A look reads every delivery, so it is not taken at every change of every session. A clock set back ends no wait.
+    const sinceMs = now - this.#lookedAt
+    if (sinceMs >= 0 && sinceMs < catchUpEveryMs) return plus(this.#lookedAt, catchUpEveryMs)
+    this.#lookedAt = now
+    const { store, timings } = this.#deps
+    let next = plus(now, timings.verifyEveryMs)
+    const start = (ref: AccountRef, slot: Slot, id: string) => {
+      if (this.#flight.isRunning(flightKey(ref, slot, id))) return
+      void this.deliverTo(ref, slot, id).catch(() => undefined)
+      // Its own next time is known only when it has ended.
+      next = earliest(next, plus(now, catchUpEveryMs))
+    }
+    const desired = new Map<string, number>()
+    for (const tenantId of await store.listTenants()) {
+      for (const delivery of await store.forTenant(tenantId).listDeliveries()) {
+        const { ref, slot, destinationId, nextAt } = delivery
+        desired.set(flightKey(ref, slot, destinationId), delivery.desired)
+        if (nextAt === undefined) continue
+        if (nextAt <= now) start(ref, slot, destinationId)
+        else next = earliest(next, nextAt)
+      }
+    }
+    for (const { account, session } of this.#sessions.all()) {
+      const { ref, slot, generation } = session
+      if (this.#sessions.ready(ref, slot)?.token !== 'live' || isRenewing(session)) continue
+      for (const id of account.destinations) {
+        if (desired.get(flightKey(ref, slot, id)) !== generation) start(ref, slot, id)
+      }
+    }
+    return next
   }
 
   async idle(): Promise<void> {

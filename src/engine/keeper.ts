@@ -16,7 +16,7 @@ import type {
 } from '../core/keeper.ts'
 import type { AccountRef, Destination, LedgerEvent, NewGrant, Slot } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
-import { earliest, type Instant, minuteMs, plus } from '../core/time.ts'
+import { earliest, type Instant, instant, minuteMs, plus, secondMs } from '../core/time.ts'
 import { Accounts } from './accounts.ts'
 import { Breakers } from './breaker.ts'
 import { Deliverer } from './deliver.ts'
@@ -38,6 +38,8 @@ import { viewBroker, viewStatus } from './status.ts'
 /** Even with nothing due the loop looks this often: a clock may have been stepped, a laptop may have slept. */
 const longestSleepMs = minuteMs
 const atOnce = 64
+/** Far below every back-off: what really failed has a time of its own in the store. */
+const pauseAfterFailureMs = secondMs
 
 export interface EngineKeeper extends Keeper {
   /** Broker minus local clock in ms, per broker heard in this process. */
@@ -66,6 +68,8 @@ class EngineKeeperImpl implements EngineKeeper {
   #starting: Promise<void> | undefined
   #reloading: Promise<void> | undefined
   #reloadAgain = false
+  /** Steps that did not succeed, and until when they rest. */
+  readonly #failed = new Map<string, Instant>()
   #unwatch: (() => void) | undefined
   /** As the loop last saw it. */
   #nextDue: Instant | undefined
@@ -359,32 +363,43 @@ class EngineKeeperImpl implements EngineKeeper {
   }
 
   async #loop(stopped: AbortSignal): Promise<void> {
-    const { store, clock, log } = this.#deps
+    const { clock, log } = this.#deps
     while (!stopped.aborted) {
       const running = this.#running
       if (!running) return
       running.wake = new AbortController()
-      let sleepMs = longestSleepMs
-      try {
-        const now = clock.now()
-        const due = await store.due(now, atOnce)
-        const fresh = due.filter(({ ref, slot }) => !this.#acting.isRunning(keyOf(ref, slot)))
-        for (const { ref, slot } of fresh) void this.#act(ref, slot)
-        await this.#verifyDeliveries()
-        const next = await store.nextDue()
-        this.#nextDue = next
-        // What is being worked on is still due; its end wakes the loop.
-        const later = next !== undefined && next > now ? next - now : due.length > 0 ? 1_000 : longestSleepMs
-        sleepMs = Math.min(later, longestSleepMs)
-      } catch (error) {
+      const next = await this.#round().catch((error: unknown) => {
         log.error(
           { error: error instanceof Error ? error.message : 'unknown' },
           'the keeper could not look at what is due',
         )
-        sleepMs = 1_000
-      }
+        return plus(clock.now(), pauseAfterFailureMs)
+      })
+      const sleepMs = Math.min(Math.max(next - clock.now(), 1), longestSleepMs)
       if (!stopped.aborted && !running.wake.signal.aborted) await clock.sleep(sleepMs, running.wake.signal)
     }
+  }
+
+  /** Starts what is due and returns when to look again. */
+  async #round(): Promise<Instant> {
+    const { store, clock } = this.#deps
+    const now = clock.now()
+    for (const [key, until] of this.#failed) if (until <= now) this.#failed.delete(key)
+    // What is being worked on, or has just failed, is still due and must not stand in the others' way.
+    const due = await store.due(now, atOnce + this.#acting.size + this.#failed.size)
+    for (const { ref, slot } of due) {
+      const key = keyOf(ref, slot)
+      if (!this.#acting.isRunning(key) && !this.#failed.has(key)) void this.#act(ref, slot)
+    }
+    const deliveryAt = await this.#deliverer.catchUp(now, (session) =>
+      this.#renewer.isRenewing(session.ref, session.slot),
+    )
+    this.#nextDue = await store.nextDue()
+    const later = [...this.#failed.values(), deliveryAt, plus(now, longestSleepMs)]
+    if (this.#nextDue !== undefined && this.#nextDue > now) later.push(this.#nextDue)
+    // Nothing before the second one is known to be due: the end of what is being worked on wakes the loop.
+    else if (due.length > 0) later.push(plus(now, pauseAfterFailureMs))
+    return instant(Math.min(...later))
   }
 
   #act(ref: AccountRef, slot: Slot): Promise<void> {
@@ -394,6 +409,7 @@ class EngineKeeperImpl implements EngineKeeper {
         this.#sessions.changed()
       } catch (error) {
         // Nobody is woken: a step that fails at once must not be tried again at once.
+        this.#failed.set(keyOf(ref, slot), plus(this.#deps.clock.now(), pauseAfterFailureMs))
         const expected = error instanceof OpenbellError
         this.#deps.log[expected ? 'info' : 'error'](
           {
@@ -441,9 +457,6 @@ class EngineKeeperImpl implements EngineKeeper {
       case 'ask':
         await this.#settler.setProblem(ref, slot, loginNeeded(here))
         return
-      case 'promote':
-      case 'look':
-        await this.#replan(ref, slot)
     }
   }
 
@@ -484,33 +497,6 @@ class EngineKeeperImpl implements EngineKeeper {
         'a delivery did not end well',
       )
     })
-  }
-
-  /**
-   * Failed ones again when their time has come; delivered ones are read back now and then, for hands that edit; and
-   * what a process left undelivered when it ended.
-   */
-  async #verifyDeliveries(): Promise<void> {
-    const now = this.#time.local()
-    const tried = new Map<string, number>()
-    for (const tenantId of await this.#deps.store.listTenants()) {
-      for (const { ref, slot, destinationId, desired, nextAt } of await this.#deps.store
-        .forTenant(tenantId)
-        .listDeliveries()) {
-        tried.set(`${keyOf(ref, slot)}/${destinationId}`, desired)
-        if (nextAt === undefined || nextAt > now) continue
-        void this.#deliverer.deliverTo(ref, slot, destinationId).catch(() => undefined)
-      }
-    }
-    for (const { account, session } of this.#sessions.all()) {
-      const { ref, slot, generation } = session
-      if (this.#sessions.ready(ref, slot)?.token !== 'live' || this.#renewer.isRenewing(ref, slot)) continue
-      for (const id of account.destinations) {
-        if (tried.get(`${keyOf(ref, slot)}/${id}`) === generation) continue
-        if (this.#deliverer.isDelivering(ref, slot, id)) continue
-        void this.#deliverer.deliverTo(ref, slot, id).catch(() => undefined)
-      }
-    }
   }
 
   /** A person put a token into a destination that the broker accepts as this account's: it becomes a grant like any other. */

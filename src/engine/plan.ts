@@ -38,6 +38,11 @@ export function plan(input: PlanInput): Step[] {
     return [{ at: now, action: 'end', reason: 'the token has reached its end' }]
   }
   if (session.probe) steps.push({ at: session.probe.nextAt, action: 'probe', reason: session.probe.why })
+  else if (served && session.token !== 'live') {
+    // Who wanted to ask has been interrupted.
+    const at = session.token === 'suspect' ? now : plus(session.renewedAt ?? now, minuteMs)
+    steps.push({ at, action: 'probe', reason: `${broker.name} has not confirmed it yet` })
+  }
 
   switch (work.state) {
     case 'retrying':

@@ -18,6 +18,9 @@ import type { Known, Sessions } from './sessions.ts'
 
 const rejectedKept = 20
 
+/** An outage whose end nobody names takes longer than most trouble of the network: its back-off starts further on. */
+const outageAttempt = 3
+
 export class Settler {
   readonly #deps: EngineDeps
   readonly #time: BrokerTime
@@ -147,22 +150,23 @@ export class Settler {
     const { random } = this.#deps
     const known = await this.#sessions.load(ref, slot)
     const now = this.#time.now(known.broker.id)
-    const failed = known.session.work.state === 'retrying' ? known.session.work.attempt + 1 : 1
+    const before = known.session.work
+    const failed = before.state === 'retrying' ? before.attempt + 1 : 1
     const saved = await this.#save(known, lease, (session) => {
       switch (problem.remedy) {
-        case 'retry': {
-          const nextAt =
-            problem.until === undefined ? plus(now, backoffMs(failed, random)) : instant(problem.until)
-          return { ...session, work: { state: 'retrying', attempt: failed, nextAt, problem } }
-        }
+        case 'retry':
         case 'wait': {
-          // A broker that says "at once" is asked no sooner than after any other failure.
-          const soonest = plus(now, backoffMs(session.work.state === 'blocked' ? 3 : 1, random))
-          const until =
-            problem.until === undefined
-              ? plus(now, backoffMs(failed + 2, random))
-              : instant(Math.max(problem.until, soonest))
-          return { ...session, work: { state: 'blocked', until, problem } }
+          if (problem.until !== undefined) {
+            // A broker that says "at once" is asked no sooner than after other failures.
+            const soonest = plus(now, backoffMs(before.state === 'blocked' ? outageAttempt : 1, random))
+            return {
+              ...session,
+              work: { state: 'blocked', until: instant(Math.max(problem.until, soonest)), problem },
+            }
+          }
+          const attempt = problem.remedy === 'wait' ? Math.max(failed, outageAttempt) : failed
+          const nextAt = plus(now, backoffMs(attempt, random))
+          return { ...session, work: { state: 'retrying', attempt, nextAt, problem } }
         }
         case 'fix-settings':
           return {

@@ -14,6 +14,10 @@ export class SingleFlight<T> {
     return mine
   }
 
+  get size(): number {
+    return this.#running.size
+  }
+
   isRunning(key: string): boolean {
     return this.#running.has(key)
   }
