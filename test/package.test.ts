@@ -13,6 +13,15 @@ const unwanted =
   /^(scripts|test|bench|src|web|node_modules|\.ci)\/|\.test\.|(^|\/)node(\.exe)?$|(^|\/)\.env|\.tgz$/
 
 describe('the published package', () => {
+  test('has a source for everything it exports', () => {
+    const { exports } = json('package.json') as { exports: Record<string, string | { default: string }> }
+    for (const target of Object.values(exports)) {
+      if (typeof target === 'string') continue
+      const source = target.default.replace('./dist/', 'src/').replace(/\.js$/, '.ts')
+      expect(existsSync(join(root, source)), source).toBe(true)
+    }
+  })
+
   test('holds no development file', () => {
     const files = packed(root)
     expect(files.filter((file) => unwanted.test(file))).toEqual([])
