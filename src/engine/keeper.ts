@@ -545,7 +545,8 @@ class EngineKeeperImpl implements EngineKeeper {
     const renewing =
       this.#renewer.isRenewing(session.ref, session.slot) ||
       (lease !== undefined && lease.until > (await store.now()))
-    return viewStatus(known, deliveries, next, renewing, now)
+    const clockWrongByMs = this.#time.isWrong(broker.id) ? this.#time.offset(broker.id) : undefined
+    return viewStatus(known, deliveries, next, renewing, now, clockWrongByMs)
   }
 
   async #inTime<T>(work: Promise<T>, waitMs: number, ref: AccountRef): Promise<T> {

@@ -16,6 +16,8 @@ const longestTripMs = 10 * secondMs
 export class BrokerTime {
   readonly #clock: Clock
   readonly #samples = new Map<string, number[]>()
+  /** The medians; every read of a token asks for one. */
+  readonly #offsets = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -36,19 +38,18 @@ export class BrokerTime {
     samples.push(offset)
     if (samples.length > samplesKept) samples.shift()
     this.#samples.set(brokerId, samples)
+    const sorted = [...samples].sort((a, b) => a - b)
+    this.#offsets.set(brokerId, Math.round(sorted[Math.floor((sorted.length - 1) / 2)] as number))
   }
 
   /** Broker minus local in ms; the median, so that one lying header changes nothing for long. */
   offset(brokerId: string): number {
-    const samples = this.#samples.get(brokerId)
-    if (!samples || samples.length === 0) return 0
-    const sorted = [...samples].sort((a, b) => a - b)
-    return Math.round(sorted[Math.floor((sorted.length - 1) / 2)] as number)
+    return this.#offsets.get(brokerId) ?? 0
   }
 
   /** Undefined until the broker was heard. */
   offsets(): Record<string, number> {
-    return Object.fromEntries([...this.#samples.keys()].map((id) => [id, this.offset(id)]))
+    return Object.fromEntries(this.#offsets)
   }
 
   /** Adapters count a wait from the moment an answer arrived here; all that the engine plans is in the broker's time. */

@@ -3,7 +3,7 @@
 import type { Broker } from '../core/broker.ts'
 import type { AccountStatus, BrokerInfo, DeliveryView, Step, WorkView } from '../core/keeper.ts'
 import type { Delivery, Environment, Session } from '../core/model.ts'
-import { zonedTime } from '../core/spoken-time.ts'
+import { duration, zonedTime } from '../core/spoken-time.ts'
 import type { Instant } from '../core/time.ts'
 import { canRefresh } from './plan.ts'
 import type { Known } from './sessions.ts'
@@ -14,6 +14,8 @@ export function viewStatus(
   next: Step | undefined,
   renewing: boolean,
   now: Instant,
+  /** Broker minus local clock in ms, where that is too much. */
+  clockWrongByMs: number | undefined,
 ): AccountStatus {
   const { account, app, broker, session } = known
   const m = account.destinations.length
@@ -35,7 +37,7 @@ export function viewStatus(
     evidence: evidence(session, broker, now),
     ...(session.acceptedAt === undefined ? {} : { acceptedAt: session.acceptedAt }),
     ...(session.renewedAt === undefined ? {} : { renewedAt: session.renewedAt }),
-    work: viewWork(known, renewing),
+    work: withClock(viewWork(known, renewing), broker, clockWrongByMs),
     delivered: { n, m },
     deliveries,
     bell: 'unknown',
@@ -95,6 +97,14 @@ function viewWork({ account, session, app }: Known, renewing: boolean): WorkView
         ? { state: work.state, problem: work.problem }
         : { state: 'idle' }
   }
+}
+
+/** Nothing is wrong with the account then, so its own problem, if it has one, comes first. */
+function withClock(work: WorkView, { name }: Broker, clockWrongByMs: number | undefined): WorkView {
+  if (clockWrongByMs === undefined || work.problem) return work
+  const apart = duration(Math.abs(clockWrongByMs))
+  const message = `This machine's clock is ${apart} ${clockWrongByMs > 0 ? 'behind' : 'ahead of'} ${name}'s: set it, e.g. with \`timedatectl set-ntp true\`. Until then tokens are renewed by whichever clock is later.`
+  return { ...work, problem: { remedy: 'fix-settings', code: 'clock-wrong', message } }
 }
 
 function evidence(session: Session, { name, rules, probes }: Broker, now: Instant): string {
