@@ -36,6 +36,8 @@ const tasks = {
   },
   openbell: {
     about: 'the command line, from source',
+    // Paths are typed where the person stands; npm has moved to the package's folder by now and tells where that was.
+    where: () => process.env.INIT_CWD ?? process.cwd(),
     steps: (args) => [step('openbell', 'src/cli/main.ts', ...args)],
   },
   test: {
@@ -137,7 +139,11 @@ async function main([name, ...args]) {
     const script = resolve(root, command[0])
     if (!existsSync(script)) throw new Sentence(`There is no ${command[0]} in this checkout.`)
     const began = Date.now()
-    const code = await run(node, [script, ...command.slice(1)], { cwd: root, env, stdio: 'inherit' })
+    const code = await run(node, [script, ...command.slice(1)], {
+      cwd: task.where?.() ?? root,
+      env,
+      stdio: 'inherit',
+    })
     if (task.timed) say(`${code === 0 ? 'ok    ' : 'FAILED'} ${title} ${seconds(began)}`)
     if (code !== 0) return code
   }

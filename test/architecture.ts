@@ -21,7 +21,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   publishers: { own: ['core', 'host'], node: 'any', packages: ['@aws-sdk/*'] },
   notifiers: { own: ['core', 'host'], node: 'any', packages: ['nodemailer'] },
   calendars: { own: ['core', 'host'], node: 'any', packages: ['temporal-polyfill'] },
-  stores: { own: ['core', 'host'], node: 'any', packages: ['kysely', 'pg'] },
+  stores: { own: ['core', 'host'], node: 'any', packages: ['pg'] },
   access: { own: ['core', 'engine'], node: ['node:crypto'], packages: ['hono', 'zod'] },
   api: { own: ['core', 'engine', 'access'], node: 'any', packages: ['hono', '@hono/zod-openapi', 'zod'] },
   proxy: { own: ['core', 'engine', 'access'], node: 'any', packages: ['hono', 'zod'] },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { OpenbellError } from '../core/errors.ts'
 import type { FinishLogin, Keeper } from '../core/keeper.ts'
-import { type CallbackOutcome, callbackHandler, startUrl } from './callback.ts'
+import { type CallbackOutcome, callbackHandler } from './callback.ts'
 import { fakeKeeper, liveStatus, morning } from './fake-keeper.ts'
 
 function setUp(finishLogin?: Keeper['finishLogin']) {
@@ -18,7 +18,6 @@ function setUp(finishLogin?: Keeper['finishLogin']) {
     clock: { now: () => morning, sleep: async () => undefined },
     zoneOf: () => 'Asia/Kolkata',
     ref: liveStatus.ref,
-    loginUrl: 'https://broker.example/login?state=canary-state',
     onResult: (outcome) => outcomes.push(outcome),
   })
   const open = (query: string, method = 'GET') =>
@@ -42,16 +41,6 @@ describe('callbackHandler', () => {
   it.each(['', '?'])('changes nothing without parameters (%s)', async (query) => {
     const { asked, outcomes, open } = setUp()
     expect(await (await open(query)).text()).toContain('Nothing to do here')
-    expect({ asked, outcomes }).toEqual({ asked: [], outcomes: [] })
-  })
-
-  it('sends the browser on from its start address, and changes nothing', async () => {
-    const { asked, outcomes, open } = setUp()
-    const start = startUrl('http://127.0.0.1:5000/kite/callback')
-    expect(start).not.toContain('canary')
-    const response = await open(new URL(start).search)
-    expect(response.status).toBe(302)
-    expect(response.headers.get('location')).toBe('https://broker.example/login?state=canary-state')
     expect({ asked, outcomes }).toEqual({ asked: [], outcomes: [] })
   })
 

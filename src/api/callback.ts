@@ -16,8 +16,6 @@ interface CallbackParts {
   zoneOf: (brokerId: string) => Zone
   /** The only account whose login may end here. */
   ref?: AccountRef
-  /** Where a request for `startUrl` is sent on to. */
-  loginUrl?: string
   /** Called before the page is sent, once for each request that carried parameters. */
   onResult: (outcome: CallbackOutcome) => void
 }
@@ -27,11 +25,10 @@ interface CallbackParts {
  * Everything else changes nothing, HEAD included: chat programs send it to preview links.
  */
 export function callbackHandler(parts: CallbackParts): (request: Request) => Promise<Response> {
-  const { keeper, clock, zoneOf, ref, loginUrl, onResult } = parts
+  const { keeper, clock, zoneOf, ref, onResult } = parts
   return async (request) => {
     if (request.method !== 'GET') return methodNotAllowed()
     const query = new URL(request.url).searchParams
-    if (loginUrl !== undefined && query.size === 1 && query.get(startName) === '1') return sendOn(loginUrl)
     if (query.size === 0) return renderPage(nothingPage)
     const outcome = await keeper.finishLogin({ query, by: 'browser', ...(ref && { ref }) }).then(
       (result): CallbackOutcome => ({ kind: 'finished', result }),
@@ -42,19 +39,6 @@ export function callbackHandler(parts: CallbackParts): (request: Request) => Pro
     const { result } = outcome
     return renderPage(resultPage(result, clock.now(), zoneOf(result.status.brokerId)))
   }
-}
-
-/** The redirect's own address with a mark on it. It changes nothing and holds nothing worth reading. */
-export function startUrl(redirectUri: string): string {
-  const url = new URL(redirectUri)
-  url.search = new URLSearchParams({ [startName]: '1' }).toString()
-  return url.href
-}
-
-const startName = 'openbell-start'
-
-function sendOn(location: string): Response {
-  return new Response(null, { status: 302, headers: { location, 'cache-control': 'no-store' } })
 }
 
 export function methodNotAllowed(): Response {

@@ -128,7 +128,6 @@ export const httpStatus = {
   'login-foreign': 400,
   'login-refused': 409,
   'login-other-user': 409,
-  'login-still-live': 409,
   'redirect-not-listenable': 409,
   'token-not-ready': 503,
   'session-superseded': 409,

@@ -58,7 +58,7 @@ export async function checkedKey(
   if (!key)
     throw new OpenbellError(
       'key-invalid',
-      'This API key is unknown or revoked: make one with `openbell keys`.',
+      'This API key is unknown or revoked: programs of the same user find theirs in the file that `openbell up` names.',
     )
   if (!allows(key, scope))
     throw new OpenbellError('scope-missing', `This API key lacks the scope ${scope}: make one that has it.`, {

@@ -98,7 +98,6 @@ const failures: Partial<Record<ErrorCode, { heading: string; sentence?: string }
   'login-foreign': { heading: 'This is not a login for Openbell' },
   'login-refused': { heading: 'The login was refused' },
   'login-other-user': { heading: 'Somebody else logged in' },
-  'login-still-live': { heading: 'The account is live already' },
   'spend-unknown': { heading: 'Nobody knows how the login ended' },
 }
 

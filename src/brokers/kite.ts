@@ -93,6 +93,8 @@ export const kite = defineBroker({
     exchange: { spend: 'single-use', request: exchangeRequest, read: readGrant },
   },
 
+  adopt: ({ accessToken, now }) => ({ slot: 'trading', accessToken, scopes: [], expiry: expiryOf(now) }),
+
   // Token and key travel in the query here, and nowhere else.
   revoke: ({ app, origins, accessToken }) => ({
     method: 'DELETE',

@@ -15,7 +15,7 @@ export function configure(command: Command, run: Run): void {
       'after',
       afterHelp(
         'openbell doctor',
-        'Asks each broker once whether it still accepts the token, listens for a moment at each redirect URI, and reads every destination back. Changes nothing.',
+        'Asks each broker once whether it still accepts the token, listens for a moment at each redirect URI, and reads every destination back; a token that is missing there is delivered. Settings stay as they are.',
         'Exit codes: 1 when something fails, else 3 when a person must log in, else 0.',
       ),
     )

@@ -258,7 +258,6 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
       house.listening = true
       return {
         finished: returns.promise,
-        startUrl: 'http://127.0.0.1:8079/callback?openbell-start=1',
         async close() {
           house.listening = false
         },
@@ -272,6 +271,7 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
     changed() {
       for (const listener of listeners) listener()
     },
+    forward: async () => ({ address: 'http://127.0.0.1:5001/', async close() {} }),
     serve: async () => ({ url: 'http://127.0.0.1:8079', async close() {} }),
     serviceIsUp: async () => false,
     clockOffsets: () => ({}),

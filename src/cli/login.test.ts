@@ -163,7 +163,7 @@ it('opens the browser at an address that says nothing, but not with --no-browser
       fakeContext(fakeHouse([kite]), fakeIo([redirect], { openBrowser })),
     )
   }
-  expect(opened).toEqual(['http://127.0.0.1:8079/callback?openbell-start=1'])
+  expect(opened).toEqual(['http://127.0.0.1:5001/'])
 })
 
 it('draws the code for a phone only where it fits', async () => {
@@ -229,18 +229,22 @@ it('never takes a grant apart', () => {
   })
 })
 
-it('ends when the link does, and stops listening', async () => {
-  const house = fakeHouse([kite])
-  const waited: number[] = []
-  const io = fakeIo(['never'], {
-    sleep: async (ms) => {
-      waited.push(ms)
-    },
-  })
-  await expect(login({ account: 'kite-main' }, fakeContext(house, io))).rejects.toMatchObject({
-    code: 'login-expired',
-    accountId: 'kite-main',
-  })
-  expect(waited).toEqual([10 * minuteMs])
-  expect(house.listening).toBe(false)
-})
+it.each([true, false])(
+  'ends when the link does, and stops listening (somebody to ask: %s)',
+  async (canAsk) => {
+    const house = fakeHouse([kite])
+    const waited: number[] = []
+    const io = fakeIo(['never'], {
+      canAsk,
+      sleep: async (ms) => {
+        waited.push(ms)
+      },
+    })
+    await expect(login({ account: 'kite-main' }, fakeContext(house, io))).rejects.toMatchObject({
+      code: 'login-expired',
+      accountId: 'kite-main',
+    })
+    expect(waited).toEqual([10 * minuteMs])
+    expect(house.listening).toBe(false)
+  },
+)

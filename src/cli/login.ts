@@ -179,8 +179,8 @@ async function throughBrowser(
   await printQr(begun.url, io)
   const until = zonedTime(begun.expiresAt, io.now(), zoneOf(status, attempt.house.keeper, io))
   io.err(`The link is good until ${until}.`)
-  // The opener's command line is everybody's to read, so it gets an address of ours that leads to the link.
-  if (mayOpen && listener.here && !(await io.openBrowser(listener.here.startUrl)))
+  const forward = mayOpen ? await attempt.house.forward(begun.url) : undefined
+  if (forward && !(await io.openBrowser(forward.address)))
     io.err('No browser could be opened here: open the address yourself.')
 
   const over = new AbortController()
@@ -188,16 +188,17 @@ async function throughBrowser(
   const pasting = { begun: false }
   if (listener.here) ways.push(listener.here.finished)
   else ways.push(finishedElsewhere(attempt, over.signal, pasting))
-  if (io.canAsk) ways.push(pasted(attempt, over.signal, pasting))
+  const prompt = io.canAsk ? pasted(attempt, over.signal, pasting) : undefined
+  if (prompt !== undefined) ways.push(prompt)
   // Those that lose may still fail, and nobody listens to them then.
   for (const way of ways) way.catch(() => undefined)
   try {
     return await Promise.race(ways)
   } finally {
     over.abort()
-    await listener.here?.close()
-    // The prompt puts the terminal back before anything else is printed; a listener that lost stays pending.
-    await ways.at(-1)?.catch(() => undefined)
+    await Promise.all([forward?.close(), listener.here?.close()])
+    // The prompt puts the terminal back before anything else is printed.
+    await prompt?.catch(() => undefined)
   }
 }
 
@@ -207,10 +208,10 @@ type Listening =
 
 async function listen(
   { house, io, status }: Attempt,
-  { redirectUri, url }: Extract<BegunLogin, { kind: 'redirect' }>,
+  { redirectUri }: Extract<BegunLogin, { kind: 'redirect' }>,
 ): Promise<Listening> {
   try {
-    return { here: await house.listenForLogin(status.ref.accountId, redirectUri, url), elsewhere: false }
+    return { here: await house.listenForLogin(status.ref.accountId, redirectUri), elsewhere: false }
   } catch (why) {
     if (!isOpenbellError(why) || why.code !== 'redirect-not-listenable') throw why
     const elsewhere = await house.serviceIsUp()

@@ -73,10 +73,12 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     ledger: store,
     clockOffsets: () => keeper.clockOffsets(),
 
-    async listenForLogin(accountId, redirectUri, loginUrl) {
-      const [{ callbackHandler, startUrl }, { getRequestListener }, { listenAtRedirect }] = await Promise.all(
-        [import('../api/callback.ts'), import('@hono/node-server'), import('../host/listen.ts')],
-      )
+    async listenForLogin(accountId, redirectUri) {
+      const [{ callbackHandler }, { getRequestListener }, { listenAtRedirect }] = await Promise.all([
+        import('../api/callback.ts'),
+        import('@hono/node-server'),
+        import('../host/listen.ts'),
+      ])
       const ref: AccountRef = { tenantId: settings.tenantId, accountId }
       const settled = Promise.withResolvers<LoginResult>()
       // A caller that stops listening before anything came back is not owed an error.
@@ -86,7 +88,6 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
         clock,
         zoneOf,
         ref,
-        loginUrl,
         onResult: (outcome) => {
           if (outcome.kind === 'finished') settled.resolve(outcome.result)
           else if (!isForeign(outcome.error)) settled.reject(outcome.error)
@@ -95,9 +96,13 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
       const listener = await listenAtRedirect(redirectUri, getRequestListener(handler))
       return {
         finished: settled.promise,
-        startUrl: startUrl(redirectUri),
         close: () => listener.close(),
       } satisfies LoginListener
+    },
+
+    async forward(url) {
+      const { forwardTo } = await import('../host/listen.ts')
+      return forwardTo(url)
     },
 
     async serve() {

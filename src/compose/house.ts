@@ -23,8 +23,6 @@ export interface Settings {
 export interface LoginListener {
   /** Resolves or rejects with the first callback that belongs to a login of this account; `foreign` ones are answered and ignored. */
   finished: Promise<LoginResult>
-  /** An address of this listener that sends the browser on to the broker's page, for where the link itself must not be seen. */
-  startUrl: string
   close(): Promise<void>
 }
 
@@ -36,12 +34,17 @@ export interface House {
    * Listens exactly at the account's redirect: host, port and path; on 127.0.0.1 and ::1 for `localhost`.
    * Throws `redirect-not-listenable` (not loopback, port taken, no right to a port below 1024) with the mend.
    */
-  listenForLogin(accountId: string, redirectUri: string, loginUrl: string): Promise<LoginListener>
+  listenForLogin(accountId: string, redirectUri: string): Promise<LoginListener>
+  /**
+   * An address on this machine that sends the browser on to `url`: what a browser is started with stands on a command line,
+   * which every user may read.
+   */
+  forward(url: string): Promise<{ address: string; close(): Promise<void> }>
   /** The HTTP API on `settings.host:port`. */
   serve(): Promise<{ url: string; close(): Promise<void> }>
   /** True while another process serves from this vault. */
   serviceIsUp(): Promise<boolean>
-  /** Local minus broker clock in ms per broker, where it was learned in this process. */
+  /** Broker minus local clock in ms per broker, where it was learned in this process. */
   clockOffsets(): Readonly<Record<string, number>>
   close(): Promise<void>
 }

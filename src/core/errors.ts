@@ -23,7 +23,6 @@ export const errorCodes = {
   'login-foreign': 'login',
   'login-refused': 'login',
   'login-other-user': 'login',
-  'login-still-live': 'wait',
   'redirect-not-listenable': 'fix-settings',
   // Keeping alive.
   'token-not-ready': 'wait',

@@ -106,7 +106,7 @@ export interface Grant extends Omit<GrantDraft, 'also'> {
 export type NewGrant = Omit<Grant, 'generation'>
 
 /**
- * The permit to spend, and its record. One per (account, key): `refresh:<generation>` or `code:<attempt id>`.
+ * The permit to spend, and its record. One per (account, key): `refresh:<generation>` or `code:<SHA-256 of the code>`.
  *
  *     prepared -> sending -> answered   a grant was recorded
  *                         -> refused    the broker said no
@@ -269,10 +269,8 @@ export type EventKind =
   | 'login-started'
   | 'login-finished'
   | 'login-refused'
-  | 'renewal-sent'
   | 'renewed'
   | 'renewal-failed'
-  | 'refresh-retired'
   | 'late-answer'
   | 'spend-unknown'
   | 'accepted'
@@ -288,8 +286,6 @@ export type EventKind =
   | 'destination-differs'
   | 'destination-added'
   | 'destination-removed'
-  | 'clock-offset'
-  | 'breaker-opened'
 
 export interface NewEvent {
   at: Instant

@@ -196,27 +196,35 @@ export class Deliverer {
     destination: Destination,
     publisher: Publisher,
   ): Promise<boolean> {
-    const { store, sha256 } = this.#deps
+    const { store, sha256, timings } = this.#deps
     const vault = store.forTenant(ref.tenantId)
     const known = await this.#sessions.load(ref, slot)
     const release = this.#release(known, publisher)
-    if (!release) return true
-
-    const delivery =
-      (await vault.loadDelivery(ref.accountId, slot, destination.id)) ??
-      emptyDelivery(ref, slot, destination.id)
-    const wanted = sha256(release.accessToken.expose())
-    const there = await publisher.readBack(destination, release)
+    const stored = await vault.loadDelivery(ref.accountId, slot, destination.id)
+    const delivery = stored ?? emptyDelivery(ref, slot, destination.id)
+    const there = await publisher.readBack(destination, this.#address(known))
     const found = there && sha256(there.expose())
-    if (found !== wanted) {
-      if (
-        there &&
-        found &&
-        found !== delivery.writtenDigest &&
-        !(await this.#settleForeign(known, delivery, destination, there, found))
-      ) {
-        return false
+    const wanted = release && sha256(release.accessToken.expose())
+
+    if (there && found && found !== wanted && found !== delivery.writtenDigest) {
+      const foreign = await this.#settleForeign(known, delivery, destination, there, found)
+      if (foreign === 'adopted') return false
+      if (release && foreign !== undefined) {
+        await this.#journal.write(
+          ref,
+          'destination-differs',
+          `${destination.id} held a token that Openbell did not write; ${foreign}, so it is replaced by the current one.`,
+          release.generation,
+        )
       }
+    }
+    if (!release) {
+      // Nothing to hand over: what is due must not stay due, or it would be looked at every second.
+      if (stored?.nextAt !== undefined)
+        await this.#save(delivery, { nextAt: plus(this.#time.local(), timings.verifyEveryMs) })
+      return true
+    }
+    if (found !== wanted) {
       await this.#deps.onStep?.('deliver', 'before', ref.accountId)
       await publisher.write(destination, release)
       await this.#deps.onStep?.('deliver', 'after', ref.accountId)
@@ -233,15 +241,16 @@ export class Deliverer {
     // Look again: while we wrote, a newer one may have become current.
     const current = await this.#sessions.load(ref, slot)
     if (current.session.generation !== release.generation) return false
+    const isNews = delivery.delivered !== release.generation
     await this.#save(delivery, {
       desired: release.generation,
       delivered: release.generation,
-      writtenDigest: wanted,
+      writtenDigest: wanted as string,
       verifiedAt: this.#time.local(),
-      nextAt: plus(this.#time.local(), this.#deps.timings.verifyEveryMs),
+      nextAt: plus(this.#time.local(), timings.verifyEveryMs),
       attempt: 0,
     })
-    if (delivery.delivered !== release.generation) {
+    if (isNews) {
       await this.#journal.write(
         ref,
         'delivered',
@@ -254,8 +263,9 @@ export class Deliverer {
   }
 
   /**
-   * Somebody else wrote there. True: go on and write ours. False: the world has changed, look again.
-   * Throws while the broker cannot be asked, so that nobody's working token is overwritten on a guess.
+   * Somebody else wrote there. `adopted`: the world has changed, look again. A text: why it is no good to us, said once.
+   * Undefined: known and settled already. Throws while the broker cannot be asked, so that nobody's working token is
+   * overwritten on a guess.
    */
   async #settleForeign(
     known: Known,
@@ -263,12 +273,12 @@ export class Deliverer {
     destination: Destination,
     there: Secret,
     digest: string,
-  ): Promise<boolean> {
+  ): Promise<'adopted' | string | undefined> {
     const { store, sha256 } = this.#deps
-    const { account, app, broker, session } = known
+    const { account, app, broker } = known
+    if (delivery.reportedDigest === digest) return undefined
     const ours = await store.forTenant(account.tenantId).listGrants(account.id, { limit: 20 })
-    if (ours.some(({ accessToken }) => sha256(accessToken.expose()) === digest)) return true
-    if (delivery.reportedDigest === digest) return true
+    if (ours.some(({ accessToken }) => sha256(accessToken.expose()) === digest)) return undefined
 
     const probed = await this.#prober.probe(app, broker, there)
     if (probed.kind === 'unproven') {
@@ -278,28 +288,17 @@ export class Deliverer {
         { accountId: account.id },
       )
     }
-    const sameUser =
-      probed.kind === 'accepted' &&
-      account.brokerUserId !== undefined &&
-      probed.userId === account.brokerUserId
-    if (probed.kind === 'accepted' && sameUser && broker.adopt) {
+    const pinned = account.brokerUserId
+    if (probed.kind === 'accepted' && pinned !== undefined && probed.userId === pinned && broker.adopt) {
       await this.#adopt(known, there, probed.userId, destination.id)
-      return false
+      return 'adopted'
     }
-    const why =
-      probed.kind === 'rejected'
-        ? `${broker.name} does not accept it`
-        : sameUser
-          ? `when it ends cannot be known`
-          : `it does not belong to ${account.brokerUserId ?? 'a known user'}`
-    await this.#journal.write(
-      session.ref,
-      'destination-differs',
-      `${destination.id} held a token that Openbell did not write; ${why}, so it is replaced by the current one.`,
-      session.generation,
-    )
     await this.#save(delivery, { reportedDigest: digest })
-    return true
+    if (probed.kind === 'rejected') return `${broker.name} does not accept it`
+    if (probed.userId === undefined || pinned === undefined) return `whose it is cannot be known`
+    return probed.userId === pinned
+      ? `when it ends cannot be known`
+      : `it belongs to ${probed.userId}, not to ${pinned}`
   }
 
   async #failed(ref: AccountRef, slot: Slot, destination: Destination, problem: Problem): Promise<void> {

@@ -14,7 +14,7 @@ import type {
   ReadySession,
   Step,
 } from '../core/keeper.ts'
-import type { AccountRef, Destination, LedgerEvent, NewGrant, Slot } from '../core/model.ts'
+import type { AccountRef, Destination, LedgerEvent, NewGrant, Session, Slot } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
 import { earliest, type Instant, instant, minuteMs, plus, secondMs } from '../core/time.ts'
 import { Accounts } from './accounts.ts'
@@ -327,7 +327,18 @@ class EngineKeeperImpl implements EngineKeeper {
     this.#watch()
     const stop = new AbortController()
     this.#running = { stop, wake: new AbortController(), loop: Promise.resolve() }
+    for (const { session } of this.#sessions.all()) {
+      // A process that ended right after recording a login has left nothing due.
+      if (await this.#hasUnused(session)) void this.#act(session.ref, session.slot)
+    }
     this.#running.loop = this.#loop(stop.signal)
+  }
+
+  async #hasUnused(session: Session): Promise<boolean> {
+    const { ref, slot } = session
+    const vault = this.#deps.store.forTenant(ref.tenantId)
+    const [newest] = await vault.listGrants(ref.accountId, { slot, limit: 1 })
+    return newest !== undefined && this.#settler.hasUnused(session, newest.generation)
   }
 
   #watch(): void {
@@ -428,10 +439,7 @@ class EngineKeeperImpl implements EngineKeeper {
   async #actOn(known: Known): Promise<void> {
     const { session } = known
     const { ref, slot } = session
-    const [newest] = await this.#deps.store
-      .forTenant(ref.tenantId)
-      .listGrants(ref.accountId, { slot, limit: 1 })
-    if (newest && this.#settler.hasUnused(session, newest.generation)) {
+    if (await this.#hasUnused(session)) {
       await this.#underLease(ref, async (lease) =>
         this.#settler.adoptRecorded(await this.#sessions.load(ref, slot), lease),
       )

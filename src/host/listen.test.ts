@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from './clock.ts'
-import { listenAtRedirect, type RedirectListener } from './listen.ts'
+import { forwardTo, listenAtRedirect, type RedirectListener } from './listen.ts'
 
 const hasIpv6 = Object.values(networkInterfaces()).some((each) =>
   each?.some(({ address }) => address === '::1'),
@@ -169,5 +169,18 @@ describe('close', () => {
     expect(performance.now() - began).toBeGreaterThan(1_500)
     expect(performance.now() - began).toBeLessThan(3_000)
     expect(await answer).toContain('socket hang up')
+  })
+})
+
+describe('forwardTo', () => {
+  it('sends a browser on from an address that tells nothing, and lets go of its port', async () => {
+    const forward = await forwardTo('https://broker.example/login?state=canary-state')
+    expect(forward.address).not.toContain('canary')
+    const answer = await fetch(forward.address, { redirect: 'manual' })
+    expect(answer.status).toBe(302)
+    expect(answer.headers.get('location')).toBe('https://broker.example/login?state=canary-state')
+    expect((await fetch(forward.address, { method: 'POST' })).status).toBe(405)
+    await forward.close()
+    await expect(fetch(forward.address)).rejects.toThrow()
   })
 })

@@ -1,7 +1,7 @@
 /** Listens exactly where a broker sends the browser after a login. */
 
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
-import { isIPv4 } from 'node:net'
+import { type AddressInfo, isIPv4 } from 'node:net'
 import { OpenbellError } from '../core/errors.ts'
 import { secondMs } from '../core/time.ts'
 
@@ -70,6 +70,27 @@ export async function listenAtRedirect(
     throw error
   }
   return { close }
+}
+
+/** A free port of 127.0.0.1 that answers every GET by sending the browser on to `url`. */
+export async function forwardTo(url: string): Promise<{ address: string; close(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    if (request.method !== 'GET') return response.writeHead(405, { allow: 'GET' }).end()
+    return response.writeHead(302, { location: url, 'cache-control': 'no-store', connection: 'close' }).end()
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: '127.0.0.1', port: 0 }, resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  return {
+    address: `http://127.0.0.1:${port}/`,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeAllConnections()
+      await closed
+    },
+  }
 }
 
 function loopbackAddresses(hostname: string): readonly string[] {

@@ -40,7 +40,10 @@ export function checkClocks(house: House): Check[] {
   return offsets.map(([broker, offsetMs]) => {
     const about = `clock, ${broker}`
     const seconds = Math.round(Math.abs(offsetMs) / secondMs)
-    const message = `this machine is ${seconds} s ${offsetMs < 0 ? 'behind' : 'ahead of'} ${broker}`
+    const message =
+      seconds === 0
+        ? `this machine agrees with ${broker}`
+        : `this machine is ${seconds} s ${offsetMs > 0 ? 'behind' : 'ahead of'} ${broker}`
     if (Math.abs(offsetMs) <= mostOffsetMs) return { about, result: 'ok', message }
     return {
       about,
@@ -102,7 +105,7 @@ async function redirectCheck(house: House, { ref, redirectUri }: AccountStatus):
     if (Number(port) === settings.port && isLoopback(hostname) && (await house.serviceIsUp())) {
       return { about, result: 'ok', message: `the service listens at ${redirectUri}` }
     }
-    const listener = await house.listenForLogin(ref.accountId, redirectUri, redirectUri)
+    const listener = await house.listenForLogin(ref.accountId, redirectUri)
     await listener.close()
     return { about, result: 'ok', message: `Openbell can listen at ${redirectUri}` }
   } catch (error) {
