@@ -209,6 +209,7 @@ function isProof(body: unknown, during: During): boolean {
     case 'read':
       return typeof at(body, 'data') === 'object' && at(body, 'data') !== null
     case 'refresh':
+    case 'push':
       return false
   }
 }

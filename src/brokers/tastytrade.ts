@@ -209,6 +209,7 @@ function isProof(body: unknown, during: During): boolean {
       return Array.isArray(at(body, 'data', 'items'))
     case 'read':
       return typeof at(body, 'data') === 'object' && at(body, 'data') !== null
+    case 'push':
     case 'revoke':
       return false
   }

@@ -4,7 +4,7 @@
  */
 
 import type { Problem } from './errors.ts'
-import type { App, Environment, GrantDraft } from './model.ts'
+import type { App, Environment, GrantDraft, Slot } from './model.ts'
 import type { Secret } from './secret.ts'
 import type { Instant, TimeOfDay, Zone } from './time.ts'
 import type { Answer, Outcome, Text, WireRequest } from './wire.ts'
@@ -53,6 +53,32 @@ export interface Exchange<Input> {
   read(answer: Answer, input: Input): GrantDraft
 }
 
+/**
+ * A renewal without a person. Brokers that officially retired theirs set `onTrial`: it is tried only where the account
+ * holds all it needs, believed only after real calls succeed, and given up for the app at the first refusal.
+ */
+export interface RefreshExchange extends Exchange<RefreshInput> {
+  onTrial?: boolean
+  /** Optional credentials without which it is not tried, e.g. FYERS' PIN. */
+  needs?: readonly string[]
+}
+
+/** The broker asks the person in its own app, and sends the token to a webhook. */
+export interface Push {
+  /** Asks the broker to ask. */
+  request(input: ExchangeInput): WireRequest
+  /** Until when the person may approve, from an accepted answer. */
+  read(answer: Answer): { expiresAt: Instant }
+  /** What a delivery to the webhook says, before anything of it is believed. Never throws, whatever the body is. */
+  receive(body: unknown, input: ExchangeInput): PushDelivery
+}
+
+export type PushDelivery =
+  /** For this app by its own words; the engine still proves the token. */
+  | { kind: 'token'; draft: GrantDraft; issuedAt: Instant }
+  /** Not for this app, stale, or not a delivery at all: one sentence without secrets. */
+  | { kind: 'foreign'; message: string }
+
 /** What came back with the browser. */
 export type Callback =
   | { kind: 'code'; code: Secret; state?: string }
@@ -88,7 +114,7 @@ export interface Probe {
 }
 
 /** What the request was for. The same answer means different things to a probe and to a spend. */
-export type During = 'code' | 'refresh' | 'probe' | 'revoke' | 'read'
+export type During = 'code' | 'refresh' | 'push' | 'probe' | 'revoke' | 'read'
 
 /** `ok` needs positive proof in the body; what proves neither is `unclear`. */
 export type Verdict = 'ok' | 'unclear' | Problem
@@ -129,9 +155,14 @@ export interface Broker {
   env: Readonly<{ accessToken: string; refreshToken?: string; appKey?: string }>
   rules: BrokerRules
   login: RedirectLogin | PasteGrantLogin
-  refresh?: Exchange<RefreshInput>
-  /** What is known of a token that arrived bare, from a program of the user's own. Absent: a bare token cannot be dated. */
-  adopt?(input: { accessToken: Secret; now: Instant }): GrantDraft
+  refresh?: RefreshExchange
+  push?: Push
+  /**
+   * What is known of a token that arrived bare, from a program of the user's own or from the broker's page. `slot` is what
+   * the person says it is for (default `trading`). Throws `invalid-field` when it cannot be such a token. Absent: a bare
+   * token cannot be dated.
+   */
+  adopt?(input: { accessToken: Secret; now: Instant; slot?: Slot }): GrantDraft
   /** Ends a token at the broker. */
   revoke?(input: TokenInput): WireRequest
   /** At least one. All must accept for "live". The first is the cheapest. */
