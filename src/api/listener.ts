@@ -17,10 +17,7 @@ export function createListener(
   const { keeper, keys, settings } = parts
   const checkHost = hostCheck(settings.publicUrl)
 
-  async function tokenAtHand(
-    { headers }: IncomingMessage,
-    accountId: string,
-  ): Promise<string | undefined> {
+  async function tokenAtHand({ headers }: IncomingMessage, accountId: string): Promise<string | undefined> {
     checkHost(new URL(`http://${headers.host}`))
     const { tenantId } = await checkedKey(keys, 'token:read', headers.authorization)
     const session = keeper.session({ tenantId, accountId })
@@ -30,7 +27,7 @@ export function createListener(
   return (request, response) => {
     const accountId = request.method === 'GET' ? tokenPath.exec(request.url ?? '')?.[1] : undefined
     if (accountId === undefined) return api(request, response)
-    tokenAtHand(request, accountId)
+    void tokenAtHand(request, accountId)
       .catch(() => undefined)
       .then((text) => {
         if (text === undefined) return api(request, response)

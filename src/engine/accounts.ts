@@ -204,13 +204,17 @@ export class Accounts {
     )
   }
 
-  /** Plans anew after something that the plan depends on has changed. */
+  /** Plans anew after something that the plan depends on has changed: for every account of the app. */
   async #wake(ref: AccountRef): Promise<Known> {
-    const known = await this.#sessions.load(ref)
-    const woken = await this.#sessions.update(ref, defaultSlot, (current) =>
-      withDue(this.#deps, this.#time, current, current.session, current.grant),
-    )
-    return woken ?? known
+    const { tenantId } = ref
+    const { account } = await this.#sessions.load(ref)
+    for (const { id, appId } of await this.#deps.store.forTenant(tenantId).listAccounts()) {
+      if (appId !== account.appId) continue
+      await this.#sessions.update({ tenantId, accountId: id }, defaultSlot, (current) =>
+        withDue(this.#deps, this.#time, current, current.session, current.grant),
+      )
+    }
+    return this.#sessions.load(ref)
   }
 
   #newApp(input: NewAccount, broker: Broker): App {

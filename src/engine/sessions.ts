@@ -81,32 +81,23 @@ export class Sessions {
     return known
   }
 
-  /** Every session of every tenant; also forgets what is gone. */
+  /** Every session of every tenant that has changed; also forgets what is gone. */
   async reloadAll(): Promise<void> {
     const seen = new Set<string>()
     for (const tenantId of await this.#deps.store.listTenants()) {
       const vault = this.#deps.store.forTenant(tenantId)
-      const [accounts, apps, sessions] = [
-        await vault.listAccounts(),
-        await vault.listApps(),
-        await vault.listSessions(),
-      ]
-      const appOf = new Map(apps.map((app) => [app.id, app]))
-      const accountOf = new Map(accounts.map((account) => [account.id, account]))
-      for (const session of sessions) {
-        const account = accountOf.get(session.ref.accountId)
-        const app = account && appOf.get(account.appId)
-        if (!account || !app || !this.#deps.brokers.some((broker) => broker.id === app.brokerId)) continue
+      const accounts = new Map((await vault.listAccounts()).map((account) => [account.id, account]))
+      for (const session of await vault.listSessions()) {
+        const account = accounts.get(session.ref.accountId)
+        if (!account) continue
         const key = keyOf(session.ref, session.slot)
         seen.add(key)
         const before = this.#known.get(key)
-        if (
-          before?.session.version === session.version &&
-          before.account.version === account.version &&
-          before.app.version === app.version
-        ) {
+        // Whoever edits an app saves the session too, so the app need not be unsealed to see that it is the same.
+        if (before?.session.version === session.version && before.account.version === account.version)
           continue
-        }
+        const app = await vault.loadApp(account.appId)
+        if (!app || !this.#deps.brokers.some((broker) => broker.id === app.brokerId)) continue
         const grant =
           session.generation === 0
             ? undefined

@@ -32,6 +32,7 @@ export class Database {
   readonly #sleep: Clock['sleep']
   readonly #connection: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  #turn: Promise<unknown> = Promise.resolve()
   /** Set while another process has the write lock, so that a hundred waiting writers make one attempt at a time. */
   #pause: { ms: number; over: Promise<void> } | undefined
 
@@ -56,7 +57,10 @@ export class Database {
   }
 
   /** Runs `work` in one transaction; whole or not at all, on disk when it resolves. May run it more than once. */
-  write<T>(work: () => T): Promise<T> {
+  async write<T>(work: () => T): Promise<T> {
+    // A commit is synchronous. Without a turn of the event loop before each, a row of them would keep readers waiting.
+    this.#turn = this.#turn.then(() => new Promise((resolve) => setImmediate(resolve)))
+    await this.#turn
     return this.#patiently(true, () => {
       this.#connection.exec('BEGIN IMMEDIATE')
       try {
