@@ -17,6 +17,17 @@ export interface Question {
   signal?: AbortSignal | undefined
 }
 
+/** A program that was started in this terminal. */
+export interface Program {
+  /** How it ended: its exit code, or 128 and the number of the signal that killed it. */
+  ended: Promise<number>
+  /** Does nothing once it has ended. */
+  kill(signal: NodeJS.Signals): void
+}
+
+/** What a program finds in its environment: set, or `undefined` for taken away. All else is as it is for us. */
+export type Variables = Readonly<Record<string, Secret | string | undefined>>
+
 /** The person and the terminal. Every prompt rejects with `Interrupted` on Ctrl-C. */
 export interface Io {
   /** A line (or lines) of result, on stdout. */
@@ -48,6 +59,16 @@ export interface Io {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** The zone of this machine. */
   zone(): Zone
+  /**
+   * Runs a program with our stdin, stdout and stderr. Resolves when it runs; throws `UsageError` when there is no such
+   * program.
+   */
+  start(command: readonly string[], variables: Variables): Promise<Program>
+  /**
+   * Calls back at every SIGINT, SIGTERM and SIGHUP, which end nothing until this is stopped. `sentToAll`: it came from
+   * the keyboard, so that the programs started here have it too.
+   */
+  onSignal(listener: (signal: StopSignal, sentToAll: boolean) => void): () => void
   /** The folder that relative paths start from. */
   cwd(): string
 }
@@ -61,8 +82,10 @@ export interface Context {
   io: Io
 }
 
-/** Starts the work of a command; its exit code becomes the process's. */
-export type Run = (work: (context: Context) => Promise<ExitCode>) => Promise<void>
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
+
+/** Starts the work of a command; its exit code, or that of the program it ran, becomes the process's. */
+export type Run = (work: (context: Context) => Promise<number>) => Promise<void>
 
 export interface CommandModule {
   /** Adds arguments, options, an example and the action. */

@@ -48,9 +48,39 @@ export const commands: readonly ListedCommand[] = [
   },
   { name: 'token', summary: "Print an account's access token, alone.", load: () => import('./token.ts') },
   {
+    name: 'env',
+    summary: "Print an account's token as lines for a shell.",
+    load: () => import('./env.ts'),
+  },
+  {
+    name: 'run',
+    summary: "Run a program with an account's token in its environment.",
+    load: () => import('./run.ts'),
+  },
+  {
+    name: 'refresh',
+    summary: 'Renew a token now: "try once more".',
+    load: () => import('./refresh.ts'),
+  },
+  {
+    name: 'logout',
+    summary: 'End a session at the broker and take its token back.',
+    load: () => import('./logout.ts'),
+  },
+  {
+    name: 'events',
+    summary: 'Tell what happened, and check that nobody changed the record.',
+    load: () => import('./events.ts'),
+  },
+  {
     name: 'destination',
     summary: 'Say where programs read tokens: add, attach, test, list, remove.',
     load: () => import('./destination.ts'),
+  },
+  {
+    name: 'keys',
+    summary: 'Say which programs may ask the service: create, list, revoke.',
+    load: () => import('./keys.ts'),
   },
   {
     name: 'sim',

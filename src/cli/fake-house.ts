@@ -3,7 +3,7 @@
 import type { House, Settings } from '../compose/house.ts'
 import { OpenbellError } from '../core/errors.ts'
 import type { AccountStatus, BrokerInfo, Keeper, LoginResult } from '../core/keeper.ts'
-import type { AccountRef, Destination } from '../core/model.ts'
+import type { AccountRef, ApiKey, Destination, LedgerEvent } from '../core/model.ts'
 import { Secret } from '../core/secret.ts'
 import { type Instant, instant, minuteMs, plus } from '../core/time.ts'
 import { type Context, Interrupted, type Io, type Question } from './command.ts'
@@ -89,6 +89,9 @@ export const live = {
 
 export interface FakeHouse extends House {
   statuses: Map<string, AccountStatus>
+  /** The ledger, oldest first. */
+  events: LedgerEvent[]
+  apiKeys: ApiKey[]
   /** Calls that change something, in order: `finishLogin`. */
   calls: { name: string; input: unknown }[]
   /** Ends the login that listens, as the browser coming back does. */
@@ -108,6 +111,8 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
   const kept = new Map(statuses.map((status) => [status.ref.accountId, status]))
   const destinations = new Map<string, Destination>()
   const listeners = new Set<() => void>()
+  const events: LedgerEvent[] = []
+  const apiKeys: ApiKey[] = []
   const calls: FakeHouse['calls'] = []
   let returns = Promise.withResolvers<LoginResult>()
 
@@ -215,6 +220,10 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
       if (!input.ref) throw new Error('the fake needs to know the account')
       return { status: change(input.ref, { ...live, work: { state: 'idle' } }), exchanged: true }
     },
+    async logout(ref) {
+      note('logout', of(ref).ref)
+      return { status: change(ref, { token: 'dead' }), atBroker: 'ended' }
+    },
     destinationKinds: () => [
       {
         kind: 'dotenv',
@@ -239,7 +248,10 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
       note('removeDestination', id)
       destinations.delete(id)
     },
-    events: async () => [],
+    events: async ({ accountId, afterSeq = 0, limit = 100 }) =>
+      events
+        .filter((event) => event.seq > afterSeq && (accountId ?? event.accountId) === event.accountId)
+        .slice(-limit),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -252,7 +264,24 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
     statuses: kept,
     calls,
     keeper: whole,
-    ledger: {} as House['ledger'],
+    events,
+    apiKeys,
+    ledger: { firstBrokenEvent: async () => undefined } as Partial<House['ledger']> as House['ledger'],
+    keys: {
+      async create({ tenantId, label, scopes }) {
+        const id = `key${apiKeys.length + 1}`
+        const record = { id, tenantId, digest: '', label, scopes, createdAt: morning }
+        apiKeys.push(record)
+        return { key: new Secret(`canary-${id}`), record }
+      },
+      verify: async () => undefined,
+      list: async () => [...apiKeys],
+      async revoke(_, id) {
+        const place = apiKeys.findIndex((key) => key.id === id)
+        const found = apiKeys[place]
+        if (found) apiKeys[place] = { ...found, revokedAt: morning }
+      },
+    },
     listening: false,
     async listenForLogin() {
       house.listening = true

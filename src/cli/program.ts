@@ -1,7 +1,7 @@
 /** From a command line to an exit code: finds the command, loads only that one, runs it, says what went wrong. */
 
 import { Command, CommanderError } from 'commander'
-import { type Context, type ExitCode, type ListedCommand, type Run, UsageError } from './command.ts'
+import { type Context, type ListedCommand, type Run, UsageError } from './command.ts'
 import { exitCodeOf, printFailure } from './failure.ts'
 import { nearest } from './nearest.ts'
 
@@ -16,14 +16,15 @@ export interface Program {
   open(options: { json: boolean }): Context & { close(): Promise<void> }
 }
 
-export async function runProgram({ commands, version, argv, open }: Program): Promise<ExitCode> {
-  const json = argv.includes('--json')
+export async function runProgram({ commands, version, argv, open }: Program): Promise<number> {
+  const own = ownWords(argv)
+  const json = own.includes('--json')
   const context = open({ json })
   try {
-    refuseSecrets(argv)
+    refuseSecrets(own)
     return await dispatch(commands, version, argv, context)
   } catch (error) {
-    const told = error instanceof CommanderError ? usageError(error, argv, commands) : error
+    const told = error instanceof CommanderError ? usageError(error, own, commands) : error
     if (told === undefined) return 0
     printFailure(told, context.io, json)
     return exitCodeOf(told)
@@ -32,17 +33,23 @@ export async function runProgram({ commands, version, argv, open }: Program): Pr
   }
 }
 
+/** What follows `--` are the words of another program. */
+function ownWords(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--')
+  return end === -1 ? argv : argv.slice(0, end)
+}
+
 async function dispatch(
   commands: readonly ListedCommand[],
   version: string,
   argv: readonly string[],
   context: Context,
-): Promise<ExitCode> {
-  let exitCode: ExitCode = 0
+): Promise<number> {
+  let exitCode = 0
   const run: Run = async (work) => {
     exitCode = await work(context)
   }
-  const words = argv.filter((word) => !word.startsWith('-'))
+  const words = ownWords(argv).filter((word) => !word.startsWith('-'))
   const wanted = words[0] === 'help' ? words[1] : words[0]
 
   const program = rootCommand(version, context)
@@ -78,7 +85,7 @@ function rootCommand(version: string, { io }: Context): Command {
       'after',
       `
 Exit codes: 0 ok, 1 failed, 2 wrong input, 3 a person must log in,
-130 stopped at a prompt.
+130 stopped at a prompt. \`run\` ends with the code of its program.
 With --json a failure is the last line of stderr,
 {"error":{"code","message","field"?}}; the exit codes stay.
 Secrets are typed at a hidden prompt or piped in (--secrets -, --code -), never

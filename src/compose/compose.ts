@@ -71,6 +71,7 @@ export async function openHouse(settings: Settings, options: HouseOptions = {}):
     settings,
     keeper,
     ledger: store,
+    keys,
     clockOffsets: () => keeper.clockOffsets(),
 
     async listenForLogin(accountId, redirectUri) {

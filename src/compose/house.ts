@@ -1,5 +1,6 @@
 /** Everything that one process of Openbell is made of, as the CLI and tests see it. Built by `compose.ts`. */
 
+import type { Keys } from '../access/keys.ts'
 import type { Keeper, LoginResult } from '../core/keeper.ts'
 import type { Ledger } from '../core/vault.ts'
 
@@ -30,6 +31,8 @@ export interface House {
   settings: Settings
   keeper: Keeper
   ledger: Ledger
+  /** API keys of this vault. */
+  keys: Keys
   /**
    * Listens exactly at the account's redirect: host, port and path; on 127.0.0.1 and ::1 for `localhost`.
    * Throws `redirect-not-listenable` (not loopback, port taken, no right to a port below 1024) with the mend.

@@ -145,6 +145,12 @@ export interface LoginResult {
   exchanged: boolean
 }
 
+export interface LogoutResult {
+  status: AccountStatus
+  /** `refused`: it may live on at the broker until its end; so may a token that cannot be ended there (`not-possible`). */
+  atBroker: 'ended' | 'refused' | 'not-possible' | 'nothing-there'
+}
+
 export interface Keeper {
   /** Starts keeping: idempotent, shared by concurrent calls, retryable after a failure. */
   start(): Promise<void>
@@ -183,6 +189,9 @@ export interface Keeper {
 
   beginLogin(ref: AccountRef, options?: { replace?: boolean }): Promise<BegunLogin>
   finishLogin(input: FinishLogin): Promise<LoginResult>
+
+  /** Ends the session at the broker where possible, takes it out of its destinations, and asks nobody to log in again. */
+  logout(ref: AccountRef): Promise<LogoutResult>
 
   destinationKinds(): readonly {
     kind: string

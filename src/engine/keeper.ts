@@ -10,6 +10,7 @@ import type {
   FinishLogin,
   Keeper,
   LoginResult,
+  LogoutResult,
   NewAccount,
   ReadySession,
   Step,
@@ -25,6 +26,7 @@ import { planInput, withDue } from './due.ts'
 import { Journal } from './journal.ts'
 import { accountLease, withLeaseInTurn } from './lease.ts'
 import { Logins } from './login.ts'
+import { Logouts } from './logout.ts'
 import { BrokerTime } from './offset.ts'
 import { plan } from './plan.ts'
 import { Prober } from './probe.ts'
@@ -61,6 +63,7 @@ class EngineKeeperImpl implements EngineKeeper {
   readonly #deliverer: Deliverer
   readonly #logins: Logins
   readonly #accounts: Accounts
+  readonly #logouts: Logouts
   readonly #journal: Journal
   readonly #acting = new SingleFlight<void>()
   readonly #confirming = new SingleFlight<Known>()
@@ -95,6 +98,7 @@ class EngineKeeperImpl implements EngineKeeper {
     const spender = new Spender(deps, this.#time, breakers)
     this.#renewer = new Renewer(deps, this.#time, this.#sessions, spender, this.#settler)
     this.#logins = new Logins(deps, this.#sessions, spender, this.#settler, this.#renewer, this.#journal)
+    this.#logouts = new Logouts(deps, this.#time, this.#sessions, this.#deliverer, this.#journal)
     this.#accounts = new Accounts(deps, this.#time, this.#sessions, this.#journal, this.#deliverer)
     // Whatever changes a session here may also change what is due next.
     this.#sessions.onChange(() => this.#running?.wake.abort())
@@ -271,6 +275,11 @@ class EngineKeeperImpl implements EngineKeeper {
     const { ref, slot } = known.session
     await this.#deliverer.deliver(ref, slot)
     return { status: await this.statusOf(ref), exchanged }
+  }
+
+  async logout(ref: AccountRef): Promise<LogoutResult> {
+    const atBroker = await this.#underLease(ref, (lease) => this.#logouts.logOut(ref, defaultSlot, lease))
+    return { status: await this.statusOf(ref), atBroker }
   }
 
   destinationKinds(): ReturnType<Keeper['destinationKinds']> {
@@ -463,7 +472,12 @@ class EngineKeeperImpl implements EngineKeeper {
         await this.#underLease(ref, (lease) => this.#settler.end(ref, slot, lease))
         return
       case 'ask':
-        await this.#settler.setProblem(ref, slot, loginNeeded(here))
+        await this.#underLease(ref, async (lease) => {
+          // Nobody is asked for what somebody has just done.
+          const now = await this.#sessions.load(ref, slot)
+          if (now.session.version === here.session.version)
+            await this.#settler.setProblem(ref, slot, loginNeeded(now), lease)
+        })
         return
     }
   }

@@ -93,6 +93,7 @@ export function canRefresh({
 }: Pick<PlanInput, 'app' | 'session' | 'grant' | 'broker' | 'now'>): boolean {
   if (!broker.refresh || !grant?.refresh || session.generation === 0) return false
   if (app.refresh.state === 'retired') return false
+  if (broker.refresh.needs?.some((name) => !app.credentials[name])) return false
   return !grant.refresh.expiry || grant.refresh.expiry.at > now
 }
 

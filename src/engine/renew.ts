@@ -105,6 +105,10 @@ export class Renewer {
     const exchange = broker.refresh
     const grant = await this.#unspent(known)
     if (!exchange || !grant?.refresh || !canRefresh({ app, session, grant, broker, now })) {
+      // What was being retried cannot be any more: whoever looks sees that a person is needed.
+      if (session.work.state === 'retrying' || session.work.state === 'blocked') {
+        await this.#settler.setProblem(ref, slot, loginNeeded(known), lease)
+      }
       throw problemError(loginNeeded(known), ref.accountId)
     }
     const spent = await this.#spender.spend(
@@ -154,11 +158,20 @@ export class Renewer {
         return 'again'
       }
       case 'problem': {
+        if (spent.problem.remedy === 'login') await this.#settler.retireRefresh(known, spent.problem.message)
         await this.#settler.setProblem(ref, slot, spent.problem, lease)
         throw problemError(spent.problem, ref.accountId)
       }
-      case 'recorded':
-        return this.take(known, spent.generations, lease)
+      case 'recorded': {
+        const taken = await this.take(known, spent.generations, lease)
+        const refused = spent.generations.some((generation) => taken.session.rejected?.includes(generation))
+        if (!refused || !known.broker.refresh?.onTrial) return taken
+        // It looked like a renewal and the broker does not know the token: the refusal in another form.
+        await this.#settler.retireRefresh(taken, 'it handed over a token that it does not accept')
+        if (this.#sessions.ready(ref, slot)) return this.#sessions.load(ref, slot)
+        const needed = loginNeeded(await this.#sessions.load(ref, slot))
+        return this.#settler.setProblem(ref, slot, needed, lease)
+      }
     }
   }
 

@@ -59,6 +59,9 @@ export class Settler {
       await this.#drop(known, grant, lease)
       throw error
     }
+    if (grant.expiry.at <= plus(grant.receivedAt, this.#time.offset(known.broker.id))) {
+      return this.#endedBefore(known, grant, lease)
+    }
     const oldServes = this.#serves(known)
     const pinned = known.account.brokerUserId
     const identityOpen =
@@ -129,6 +132,9 @@ export class Settler {
   /** The token has reached its end. */
   async end(ref: AccountRef, slot: Slot, lease: HeldLease): Promise<Known> {
     const known = await this.#sessions.load(ref, slot)
+    // While the lease was waited for, a login may have brought the next one.
+    const { token, expiry } = known.session
+    if (token === 'dead' || (expiry && expiry.at > this.#time.now(known.broker.id))) return known
     if (known.session.candidate !== undefined) {
       const vault = this.#deps.store.forTenant(ref.tenantId)
       const candidate = await vault.loadGrant(ref.accountId, known.session.candidate)
@@ -188,6 +194,17 @@ export class Settler {
     return saved
   }
 
+  /** A renewal on trial was refused: never again for this app, until its credentials change. */
+  async retireRefresh({ app, broker, session }: Known, reason: string): Promise<void> {
+    if (!broker.refresh?.onTrial || app.refresh.state === 'retired') return
+    const vault = this.#deps.store.forTenant(app.tenantId)
+    const at = this.#time.now(broker.id)
+    const retired = await vault.saveApp({ ...app, refresh: { state: 'retired', reason, at } }, app.version)
+    if (!retired) return
+    const text = `${broker.name} does not renew without a person: ${reason}. It is not tried again for this app.`
+    await this.#journal.write(session.ref, 'refresh-retired', text, session.generation)
+  }
+
   /** One open request however many ask. */
   async ask(ref: AccountRef, reason: string): Promise<void> {
     const { store, clock, randomToken } = this.#deps
@@ -228,6 +245,17 @@ export class Settler {
         return this.setProblem(dropped.session.ref, dropped.session.slot, problem, lease)
       }
     }
+  }
+
+  /** The broker handed over a token that had ended. What came with it may still renew. */
+  async #endedBefore(known: Known, grant: Grant, lease: HeldLease): Promise<Known> {
+    const { ref, slot, generation } = grant
+    const message = `${known.broker.name} handed over a token that has already ended.`
+    await this.#drop(known, grant, lease)
+    await this.#journal.write(ref, 'rejected', message, generation)
+    if (grant.origin !== 'refresh')
+      throw new OpenbellError('login-refused', message, { accountId: ref.accountId })
+    return this.setProblem(ref, slot, { remedy: 'retry', code: 'answer-not-understood', message }, lease)
   }
 
   async #promote(known: Known, grant: Grant, lease: HeldLease): Promise<Known> {
@@ -329,10 +357,16 @@ export class Settler {
       grant.generation,
     )
 
-    const older = await this.#stillLiving(known, grant)
+    // Before another is asked about: a token known to be refused must not be served meanwhile.
+    const dead = await this.#save(known, lease, ({ probe: _, ...session }) => ({
+      ...withRejected(session, grant.generation),
+      token: 'dead',
+      rejectedAt: now,
+      expiry: { at: now, source: 'rejected' },
+    }))
+    const older = await this.#stillLiving(dead, grant)
     if (older) {
-      const noted = await this.#save(known, lease, (session) => withRejected(session, grant.generation))
-      const restored = await this.#promote(noted, older.grant, lease)
+      const restored = await this.#promote(dead, older.grant, lease)
       await this.#journal.write(
         ref,
         'restored',
@@ -341,19 +375,15 @@ export class Settler {
       )
       return this.#accept(restored, older.grant, older.probed, lease)
     }
-
-    const dead = await this.#save(known, lease, ({ probe: _, ...session }) => ({
-      ...withRejected(session, grant.generation),
-      token: 'dead',
-      rejectedAt: now,
-      expiry: { at: now, source: 'rejected' },
-    }))
     if (canRefresh({ app: dead.app, session: dead.session, grant, broker, now })) {
       // Accepted once: renew at once. Never accepted: renewing gave a dead token, so wait before doing it again.
       if (acceptedAt !== undefined) return dead
       return this.setProblem(ref, slot, { ...problem, remedy: 'retry' }, lease)
     }
     if (acceptedAt === undefined) return this.setProblem(ref, slot, problem, lease)
+    const doubtUntil = known.session.expiry?.doubtUntil
+    if (doubtUntil !== undefined && acceptedAt <= doubtUntil)
+      return this.setProblem(ref, slot, flushed(known), lease)
     return this.#superseded(dead, lease)
   }
 
@@ -466,6 +496,16 @@ export class Settler {
 
 function withRejected(session: Session, generation: number): Session {
   return { ...session, rejected: [...(session.rejected ?? []), generation].slice(-rejectedKept) }
+}
+
+/** Nobody's fault: the token was obtained at a time of day at which the broker may still end it. */
+function flushed({ account, broker }: Known): Problem {
+  const why = broker.rules.mintFrom?.why ?? 'It ends tokens at that time of day'
+  return {
+    remedy: 'login',
+    code: 'login-needed',
+    message: `${broker.name} ended the token early (${why}); log in again with \`openbell login ${account.id}\`.`,
+  }
 }
 
 function problemOf(error: unknown): Problem {

@@ -158,11 +158,7 @@ export class Spender {
     }
     if (verdict !== 'ok' || outcome.kind !== 'answer') return { problem: unclear }
     try {
-      const draft = exchange.read(outcome, input)
-      if (draft.expiry.at > input.now) return { draft }
-      return {
-        problem: { ...unclear, message: `${broker.name} handed over a token that has already ended.` },
-      }
+      return { draft: exchange.read(outcome, input) }
     } catch (cause) {
       // The adapter's message may quote the answer, so only its place in the log is kept.
       this.#deps.log.warn(
