@@ -16,7 +16,7 @@ const remedy = z.enum(['retry', 'wait', 'login', 'fix-settings', 'superseded'])
 
 /** `GET /v1/accounts/{id}/token`. Strict, because a mistyped `min_valid` would cost somebody an order. */
 export const tokenQuery = z.strictObject({
-  slot: slot.default('trading'),
+  slot: slot.optional(),
   /** The token must be good for this long, at most a day; it is renewed first where that needs no person. */
   min_valid: seconds(86_400).optional(),
   /** How long the answer may take when the token must be renewed first; at most two minutes. */

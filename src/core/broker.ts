@@ -108,6 +108,8 @@ export interface PasteGrantLogin {
 export interface Probe {
   /** `profile`; shown as evidence: "accepted by profile at 08:59". */
   id: string
+  /** Which tokens it proves; absent = those for trading. */
+  slots?: readonly Slot[]
   request(input: TokenInput): WireRequest
   /** The broker's user id in an accepted answer. */
   userId?(answer: Answer): string | undefined
@@ -165,7 +167,7 @@ export interface Broker {
   adopt?(input: { accessToken: Secret; now: Instant; slot?: Slot }): GrantDraft
   /** Ends a token at the broker. */
   revoke?(input: TokenInput): WireRequest
-  /** At least one. All must accept for "live". The first is the cheapest. */
+  /** All of a slot's must accept for "live". The first is the cheapest. */
   probes: readonly [Probe, ...Probe[]]
   /** Headers that a program sends with its calls. */
   authorize(input: TokenInput): Readonly<Record<string, Text>>

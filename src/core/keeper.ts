@@ -100,6 +100,8 @@ export interface NewAccount {
   environment: Environment
   credentials: Readonly<Record<string, Secret>>
   label?: string
+  /** What its programs need; default `trading`. */
+  slot?: Slot
   redirectUri?: string
   /** Only for `simulator`. */
   origins?: Readonly<Record<string, string>>
@@ -165,7 +167,7 @@ export interface Keeper {
   resumeAccount(ref: AccountRef): Promise<AccountStatus>
   removeAccount(ref: AccountRef): Promise<void>
 
-  /** Of one tenant, or of one account. Throws `unknown-account`. */
+  /** One per account, and one more for each further slot that holds a token. */
   status(tenantId: string): Promise<AccountStatus[]>
   statusOf(ref: AccountRef): Promise<AccountStatus>
   /** Asks the broker now (within its probe budget) and says what it said. */
@@ -192,6 +194,12 @@ export interface Keeper {
 
   /** Ends the session at the broker where possible, takes it out of its destinations, and asks nobody to log in again. */
   logout(ref: AccountRef): Promise<LogoutResult>
+
+  /**
+   * Takes over a token that a program of the user's own obtained, or that the broker's page shows. It is proven like any
+   * other. Throws `not-supported` where a bare token cannot be dated, `invalid-field`, `login-other-user`, `login-refused`.
+   */
+  importToken(ref: AccountRef, accessToken: Secret, slot?: Slot): Promise<AccountStatus>
 
   destinationKinds(): readonly {
     kind: string

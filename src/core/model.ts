@@ -46,6 +46,8 @@ export interface Account {
   /** Pinned at the first verified login; a login by anybody else is refused. */
   brokerUserId?: string
   label: string
+  /** What its programs need; absent = `trading`. Sessions in other slots are kept while they live, and nobody is asked for them. */
+  slot?: Slot
   markets: readonly string[]
   /** Time of day in the market's zone by which the account must be ready; default: the pre-open. */
   readyBy?: string

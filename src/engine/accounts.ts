@@ -10,7 +10,7 @@ import type { EngineDeps } from './deps.ts'
 import { withDue } from './due.ts'
 import type { Journal } from './journal.ts'
 import type { BrokerTime } from './offset.ts'
-import { defaultSlot, emptySession, type Known, type Sessions } from './sessions.ts'
+import { emptySession, type Known, type Sessions, slotOf } from './sessions.ts'
 
 const ownerId = 'owner'
 const namePattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
@@ -63,6 +63,7 @@ export class Accounts {
       appId: app.id,
       personId: ownerId,
       label: input.label ?? ref.accountId,
+      ...(input.slot === undefined ? {} : { slot: input.slot }),
       markets: [],
       destinations,
       paused: false,
@@ -79,7 +80,7 @@ export class Accounts {
       account: savedAccount,
       app: savedApp,
       broker,
-      session: emptySession(ref, defaultSlot),
+      session: emptySession(ref, slotOf(savedAccount)),
       grant: undefined,
       ready: undefined,
     }
@@ -121,7 +122,7 @@ export class Accounts {
       }
       if (!(await vault.saveAccount(next, account.version))) throw conflict(ref)
       for (const gone of account.destinations.filter((id) => !next.destinations.includes(id))) {
-        await this.#deliverer.withdraw(ref, defaultSlot, gone)
+        await this.#deliverer.withdraw(ref, slotOf(account), gone)
       }
       await this.#journal.write(ref, 'account-changed', `Label or destinations were changed.`)
     }
@@ -145,7 +146,7 @@ export class Accounts {
   async remove(ref: AccountRef): Promise<void> {
     const vault = this.#deps.store.forTenant(ref.tenantId)
     const { account, app } = await this.#sessions.load(ref)
-    for (const id of account.destinations) await this.#deliverer.withdraw(ref, defaultSlot, id)
+    for (const id of account.destinations) await this.#deliverer.withdraw(ref, slotOf(account), id)
     await vault.removeAccount(account.id)
     const others = (await vault.listAccounts()).some(({ appId }) => appId === app.id)
     if (!others) await vault.removeApp(app.id)
@@ -210,7 +211,7 @@ export class Accounts {
     const { account } = await this.#sessions.load(ref)
     for (const { id, appId } of await this.#deps.store.forTenant(tenantId).listAccounts()) {
       if (appId !== account.appId) continue
-      await this.#sessions.update({ tenantId, accountId: id }, defaultSlot, (current) =>
+      await this.#sessions.update({ tenantId, accountId: id }, undefined, (current) =>
         withDue(this.#deps, this.#time, current, current.session, current.grant),
       )
     }

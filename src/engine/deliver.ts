@@ -280,7 +280,7 @@ export class Deliverer {
     const ours = await store.forTenant(account.tenantId).listGrants(account.id, { limit: 20 })
     if (ours.some(({ accessToken }) => sha256(accessToken.expose()) === digest)) return undefined
 
-    const probed = await this.#prober.probe(app, broker, there)
+    const probed = await this.#prober.probe(app, broker, known.session.slot, there)
     if (probed.kind === 'unproven') {
       throw new OpenbellError(
         'destination-changed-by-hand',

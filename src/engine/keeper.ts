@@ -31,7 +31,7 @@ import { BrokerTime } from './offset.ts'
 import { plan } from './plan.ts'
 import { Prober } from './probe.ts'
 import { type By, loginNeeded, Renewer } from './renew.ts'
-import { defaultSlot, type Known, keyOf, Sessions } from './sessions.ts'
+import { type Known, keyOf, Sessions, slotOf } from './sessions.ts'
 import { Settler } from './settle.ts'
 import { SingleFlight } from './single-flight.ts'
 import { Spender } from './spend.ts'
@@ -168,7 +168,15 @@ class EngineKeeperImpl implements EngineKeeper {
   async status(tenantId: string): Promise<AccountStatus[]> {
     const accounts = await this.#deps.store.forTenant(tenantId).listAccounts()
     const views: AccountStatus[] = []
-    for (const { id } of accounts) views.push(await this.statusOf({ tenantId, accountId: id }))
+    const sessions = await this.#deps.store.forTenant(tenantId).listSessions()
+    for (const account of accounts) {
+      const ref = { tenantId, accountId: account.id }
+      views.push(await this.statusOf(ref))
+      for (const { ref: owner, slot, generation } of sessions) {
+        if (owner.accountId !== account.id || slot === slotOf(account) || generation === 0) continue
+        views.push(await this.#view(await this.#sessions.load(ref, slot)))
+      }
+    }
     return views
   }
 
@@ -177,8 +185,9 @@ class EngineKeeperImpl implements EngineKeeper {
   }
 
   async check(ref: AccountRef): Promise<AccountStatus> {
-    await this.#confirm(ref, defaultSlot)
-    await this.#deliverer.deliver(ref, defaultSlot)
+    const { session } = await this.#sessions.load(ref)
+    await this.#confirm(ref, session.slot)
+    await this.#deliverer.deliver(ref, session.slot)
     return this.statusOf(ref)
   }
 
@@ -187,7 +196,7 @@ class EngineKeeperImpl implements EngineKeeper {
     return plan(planInput(this.#deps, this.#time, known, known.session, known.grant))
   }
 
-  session(ref: AccountRef, slot: Slot = defaultSlot): ReadySession | undefined {
+  session(ref: AccountRef, slot?: Slot): ReadySession | undefined {
     return this.#sessions.ready(ref, slot)
   }
 
@@ -195,11 +204,12 @@ class EngineKeeperImpl implements EngineKeeper {
     ref: AccountRef,
     options: { slot?: Slot; minValidMs?: number; waitMs?: number } = {},
   ): Promise<ReadySession> {
-    const { slot = defaultSlot, minValidMs = 0, waitMs = this.#deps.timings.callerWaitMs } = options
-    const enough = () => this.#sessions.ready(ref, slot, minValidMs)
+    const { minValidMs = 0, waitMs = this.#deps.timings.callerWaitMs } = options
+    const enough = () => this.#sessions.ready(ref, options.slot, minValidMs)
     const atHand = enough()
     if (atHand) return atHand
-    const known = await this.#sessions.load(ref, slot)
+    const known = await this.#sessions.load(ref, options.slot)
+    const { slot } = known.session
     const loaded = enough()
     if (loaded) return loaded
     if (known.account.paused) {
@@ -228,12 +238,14 @@ class EngineKeeperImpl implements EngineKeeper {
 
   async renew(ref: AccountRef, by: 'plan' | 'caller' | 'person'): Promise<AccountStatus> {
     const how: By = by === 'caller' ? { who: 'caller', minValidMs: 0 } : { who: by }
-    return this.#view(await this.#renewer.renew(ref, defaultSlot, how))
+    const { session } = await this.#sessions.load(ref)
+    return this.#view(await this.#renewer.renew(ref, session.slot, how))
   }
 
-  async reportRejected(ref: AccountRef, generation: number, slot: Slot = defaultSlot): Promise<void> {
-    const known = await this.#sessions.load(ref, slot)
+  async reportRejected(ref: AccountRef, generation: number, asked?: Slot): Promise<void> {
+    const known = await this.#sessions.load(ref, asked)
     const { session, broker } = known
+    const { slot } = session
     // Only a complaint about the token in use says anything.
     if (session.generation !== generation || !this.#sessions.ready(ref, slot)) return
     const now = this.#time.now(broker.id)
@@ -278,8 +290,28 @@ class EngineKeeperImpl implements EngineKeeper {
   }
 
   async logout(ref: AccountRef): Promise<LogoutResult> {
-    const atBroker = await this.#underLease(ref, (lease) => this.#logouts.logOut(ref, defaultSlot, lease))
+    const { session } = await this.#sessions.load(ref)
+    const atBroker = await this.#underLease(ref, (lease) => this.#logouts.logOut(ref, session.slot, lease))
     return { status: await this.statusOf(ref), atBroker }
+  }
+
+  async importToken(ref: AccountRef, accessToken: Secret, slot?: Slot): Promise<AccountStatus> {
+    const known = await this.#sessions.load(ref, slot)
+    const { broker, session } = known
+    if (!broker.adopt) {
+      throw new OpenbellError(
+        'not-supported',
+        `A bare token of ${broker.name} does not say when it ends, so it cannot be taken over; run \`openbell login ${ref.accountId}\`.`,
+        { accountId: ref.accountId },
+      )
+    }
+    const taken = await this.#takeOver(known, accessToken, undefined)
+    if (taken.session.token === 'dead' || taken.session.token === 'none') {
+      const { work } = taken.session
+      if ('problem' in work) throw problemError(work.problem, ref.accountId)
+    }
+    await this.#deliverer.deliver(ref, session.slot)
+    return this.#view(await this.#sessions.load(ref, session.slot))
   }
 
   destinationKinds(): ReturnType<Keeper['destinationKinds']> {
@@ -307,8 +339,8 @@ class EngineKeeperImpl implements EngineKeeper {
     for (const account of await vault.listAccounts()) {
       if (!account.destinations.includes(id)) continue
       const ref = { tenantId, accountId: account.id }
-      await this.#deliverer.deliverTo(ref, defaultSlot, id)
-      views.push(await this.#deliverer.view(ref, defaultSlot, id))
+      await this.#deliverer.deliverTo(ref, slotOf(account), id)
+      views.push(await this.#deliverer.view(ref, slotOf(account), id))
     }
     return views
   }
@@ -336,10 +368,6 @@ class EngineKeeperImpl implements EngineKeeper {
     this.#watch()
     const stop = new AbortController()
     this.#running = { stop, wake: new AbortController(), loop: Promise.resolve() }
-    for (const { session } of this.#sessions.all()) {
-      // A process that ended right after recording a login has left nothing due.
-      if (await this.#hasUnused(session)) void this.#act(session.ref, session.slot)
-    }
     this.#running.loop = this.#loop(stop.signal)
   }
 
@@ -528,30 +556,38 @@ class EngineKeeperImpl implements EngineKeeper {
     userId: string | undefined,
     destinationId: string,
   ): Promise<void> {
+    const { session } = await this.#takeOver(known, accessToken, userId)
+    await this.#journal.write(
+      known.session.ref,
+      'destination-adopted',
+      `A token found in ${destinationId} is accepted by ${known.broker.name} and was taken over.`,
+      session.generation,
+    )
+  }
+
+  /** Records a bare token and proves it like any other grant. */
+  async #takeOver(known: Known, accessToken: Secret, userId: string | undefined): Promise<Known> {
     const { broker, app, session } = known
     const { store, clock, randomToken } = this.#deps
-    const draft = broker.adopt?.({ accessToken, now: this.#time.now(broker.id) })
-    if (!draft) return
+    const { ref, slot } = session
+    const draft = broker.adopt?.({ accessToken, now: this.#time.now(broker.id), slot })
+    if (!draft) return known
     const { also: _, ...fields } = draft
     const grant: NewGrant = {
       ...fields,
       ...(userId === undefined ? {} : { brokerUserId: userId }),
       id: randomToken(),
-      ref: session.ref,
+      ref,
       origin: 'import',
       sentAt: clock.now(),
       receivedAt: clock.now(),
       appVersion: app.version,
     }
-    const [recorded] = await store.forTenant(session.ref.tenantId).recordGrants([grant])
-    if (!recorded) return
-    await this.#underLease(session.ref, (lease) => this.#settler.settle(recorded, lease))
-    await this.#journal.write(
-      session.ref,
-      'destination-adopted',
-      `A token found in ${destinationId} is accepted by ${broker.name} and was taken over.`,
-      recorded.generation,
-    )
+    const recorded = await store.forTenant(ref.tenantId).recordGrants([grant])
+    return this.#underLease(ref, async (lease) => {
+      for (const one of recorded) await this.#settler.settle(one, lease)
+      return this.#sessions.load(ref, slot)
+    })
   }
 
   async #view(known: Known): Promise<AccountStatus> {

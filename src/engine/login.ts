@@ -10,7 +10,7 @@ import type { EngineDeps } from './deps.ts'
 import type { Journal } from './journal.ts'
 import { accountLease, type HeldLease, withLeaseInTurn } from './lease.ts'
 import type { Renewer } from './renew.ts'
-import { defaultSlot, type Known, originsOf, type Sessions } from './sessions.ts'
+import { type Known, originsOf, type Sessions } from './sessions.ts'
 import type { Settler } from './settle.ts'
 import type { Spender } from './spend.ts'
 
@@ -203,9 +203,8 @@ export class Logins {
     }
     // A second exchange would end the session that running programs use.
     if (login.kind === 'redirect' && !replace && known.session.token !== 'none') {
-      known = await this.#settler.confirm(ref, defaultSlot, lease)
-      if (known.session.token === 'live' && this.#sessions.ready(ref, defaultSlot))
-        return { known, exchanged: false }
+      known = await this.#settler.confirm(ref, known.session.slot, lease)
+      if (known.session.token === 'live' && this.#sessions.ready(ref)) return { known, exchanged: false }
     }
     const spent = await this.#spender.spend<CodeInput>(
       {

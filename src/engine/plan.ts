@@ -5,6 +5,7 @@ import type { Step } from '../core/keeper.ts'
 import type { Account, App, Grant, Session } from '../core/model.ts'
 import type { Instant } from '../core/time.ts'
 import { earliest, instant, minuteMs, nextTimeOfDay, plus } from '../core/time.ts'
+import { slotOf } from './sessions.ts'
 
 export interface PlanInput {
   account: Account
@@ -115,6 +116,8 @@ function renewal(input: PlanInput, served: boolean): Step[] {
     ]
   }
   if (served) return []
+  // Somebody else's token beside the account's own: nice to have, and no reason to ask anybody.
+  if (session.slot !== slotOf(input.account)) return []
   const reason =
     session.generation === 0 ? 'nobody has logged in yet' : 'the token has ended and a person must log in'
   return [{ at: session.generation === 0 ? now : askFrom(broker, now), action: 'ask', reason }]

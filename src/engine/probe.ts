@@ -1,9 +1,9 @@
 /** Asking the broker whether a token is alive. Three answers, because "no answer" is not "no". */
 
-import type { Broker } from '../core/broker.ts'
+import type { Broker, Probe } from '../core/broker.ts'
 import { isProblem } from '../core/broker.ts'
 import type { Problem } from '../core/errors.ts'
-import type { App } from '../core/model.ts'
+import type { App, Slot } from '../core/model.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Instant } from '../core/time.ts'
 import type { Breakers } from './breaker.ts'
@@ -29,12 +29,14 @@ export class Prober {
   }
 
   /** Every probe of the broker must accept; the first that does not decides. */
-  async probe(app: App, broker: Broker, accessToken: Secret): Promise<Probed> {
+  async probe(app: App, broker: Broker, slot: Slot, accessToken: Secret): Promise<Probed> {
     const { send, timings } = this.#deps
     const forbidden = await this.#breakers.forbids(broker, undefined, this.#time.now(broker.id))
     if (forbidden) return { kind: 'unproven', problem: forbidden }
+    const probes = probesOf(broker, slot)
+    if (probes.length === 0) return { kind: 'unproven', problem: unprovable(broker, slot) }
     let userId: string | undefined
-    for (const probe of broker.probes) {
+    for (const probe of probes) {
       const sentAt = this.#time.local()
       const request = probe.request({
         app,
@@ -64,9 +66,22 @@ export class Prober {
     }
     return {
       kind: 'accepted',
-      by: broker.probes.map(({ id }) => id).join(' and '),
+      by: probes.map(({ id }) => id).join(' and '),
       userId,
       at: this.#time.now(broker.id),
     }
+  }
+}
+
+/** The calls that prove a token of that slot. */
+export function probesOf({ probes }: Broker, slot: Slot): readonly Probe[] {
+  return probes.filter(({ slots = ['trading'] }) => slots.includes(slot))
+}
+
+function unprovable({ name }: Broker, slot: Slot): Problem {
+  return {
+    remedy: 'wait',
+    code: 'not-supported',
+    message: `There is no call that proves a ${slot} token of ${name}.`,
   }
 }

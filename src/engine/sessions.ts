@@ -13,7 +13,10 @@ import { instant, plus } from '../core/time.ts'
 import type { EngineDeps } from './deps.ts'
 import type { BrokerTime } from './offset.ts'
 
-export const defaultSlot: Slot = 'trading'
+/** What the account's programs need. */
+export function slotOf(account: Account): Slot {
+  return account.slot ?? 'trading'
+}
 
 export interface Known {
   account: Account
@@ -30,6 +33,8 @@ export class Sessions {
   readonly #deps: EngineDeps
   readonly #time: BrokerTime
   readonly #known = new Map<string, Known>()
+  /** The account's own slot, by account. */
+  readonly #slots = new Map<string, Slot>()
   readonly #listeners = new Set<() => void>()
 
   constructor(deps: EngineDeps, time: BrokerTime) {
@@ -38,14 +43,15 @@ export class Sessions {
   }
 
   /** No I/O. Undefined when nothing is known, or it may not be served or not for that long. */
-  ready(ref: AccountRef, slot: Slot, minValidMs = 0): ReadySession | undefined {
-    const known = this.#known.get(keyOf(ref, slot))
+  ready(ref: AccountRef, asked?: Slot, minValidMs = 0): ReadySession | undefined {
+    const slot = asked ?? this.#slots.get(keyOf(ref))
+    const known = slot && this.#known.get(keyOf(ref, slot))
     if (!known?.ready || known.account.paused) return undefined
     return known.ready.expiry.at > plus(this.#time.now(known.broker.id), minValidMs) ? known.ready : undefined
   }
 
-  /** From the store, remembered. Throws `unknown-account`. */
-  async load(ref: AccountRef, slot: Slot = defaultSlot): Promise<Known> {
+  /** From the store, remembered; the account's own slot when none is asked for. Throws `unknown-account`. */
+  async load(ref: AccountRef, asked?: Slot): Promise<Known> {
     const vault = this.#deps.store.forTenant(ref.tenantId)
     const account = await vault.loadAccount(ref.accountId)
     const app = account && (await vault.loadApp(account.appId))
@@ -56,6 +62,7 @@ export class Sessions {
         accountId: ref.accountId,
       })
     }
+    const slot = asked ?? slotOf(account)
     const session = (await vault.loadSession(ref.accountId, slot)) ?? emptySession(ref, slot)
     const before = this.#known.get(keyOf(ref, slot))
     const grant =
@@ -72,6 +79,7 @@ export class Sessions {
     const key = keyOf(session.ref, session.slot)
     const before = this.#known.get(key)
     this.#known.set(key, known)
+    this.#slots.set(keyOf(session.ref), slotOf(account))
     // A mere look is no change: whoever listens would look again, for ever.
     const same =
       before?.session.version === session.version &&
@@ -135,7 +143,7 @@ export class Sessions {
    */
   async update(
     ref: AccountRef,
-    slot: Slot,
+    slot: Slot | undefined,
     mutate: (known: Known) => Session | undefined,
     fence?: number,
   ): Promise<Known | undefined> {
@@ -200,7 +208,7 @@ export function emptySession(ref: AccountRef, slot: Slot): Session {
   }
 }
 
-export function keyOf(ref: AccountRef, slot: Slot): string {
+export function keyOf(ref: AccountRef, slot: Slot | '' = ''): string {
   return `${ref.tenantId}/${ref.accountId}/${slot}`
 }
 

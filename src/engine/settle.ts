@@ -13,8 +13,8 @@ import type { Journal } from './journal.ts'
 import type { HeldLease } from './lease.ts'
 import type { BrokerTime } from './offset.ts'
 import { canRefresh } from './plan.ts'
-import type { Probed, Prober } from './probe.ts'
-import type { Known, Sessions } from './sessions.ts'
+import { type Probed, type Prober, probesOf } from './probe.ts'
+import { type Known, type Sessions, slotOf } from './sessions.ts'
 
 const rejectedKept = 20
 
@@ -64,8 +64,10 @@ export class Settler {
     }
     const oldServes = this.#serves(known)
     const pinned = known.account.brokerUserId
+    // Where no call names a user, whoever hands the token in vouches for it.
+    const canName = probesOf(known.broker, slot).some(({ userId }) => userId !== undefined)
     const identityOpen =
-      grant.origin !== 'refresh' && pinned !== undefined && grant.brokerUserId === undefined
+      canName && grant.origin !== 'refresh' && pinned !== undefined && grant.brokerUserId === undefined
     if (oldServes ? grant.origin === 'refresh' || identityOpen : identityOpen) {
       return this.#judgeCandidate(known, grant, lease)
     }
@@ -190,7 +192,7 @@ export class Settler {
     if (problem.code !== 'login-needed') {
       await this.#journal.write(ref, 'renewal-failed', problem.message, known.session.generation)
     }
-    if (saved.session.work.state === 'waiting-for-person') await this.ask(ref, problem.message)
+    if (saved.session.work.state === 'waiting-for-person') await this.ask(saved, problem.message)
     return saved
   }
 
@@ -206,7 +208,8 @@ export class Settler {
   }
 
   /** One open request however many ask. */
-  async ask(ref: AccountRef, reason: string): Promise<void> {
+  async ask({ account, session: { ref, slot } }: Known, reason: string): Promise<void> {
+    if (slot !== slotOf(account)) return
     const { store, clock, randomToken } = this.#deps
     const asked = await store
       .forTenant(ref.tenantId)
@@ -286,7 +289,7 @@ export class Settler {
 
   async #probe(known: Known, grant: Grant): Promise<Probed> {
     await this.#deps.onStep?.('probe', 'before', grant.ref.accountId)
-    const probed = await this.#prober.probe(known.app, known.broker, grant.accessToken)
+    const probed = await this.#prober.probe(known.app, known.broker, grant.slot, grant.accessToken)
     await this.#deps.onStep?.('probe', 'after', grant.ref.accountId)
     return probed
   }
@@ -412,7 +415,7 @@ export class Settler {
       },
     }))
     await this.#journal.write(session.ref, 'superseded', problem.message, session.generation)
-    if (!again) await this.ask(session.ref, problem.message)
+    if (!again) await this.ask(saved, problem.message)
     return saved
   }
 

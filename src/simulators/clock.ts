@@ -63,6 +63,9 @@ export async function realWait(ms: number, signal?: AbortSignal): Promise<void> 
   })
 }
 
+/** Aborts after real milliseconds. */
+export const realDeadline = (ms: number): AbortSignal => AbortSignal.timeout(ms)
+
 const DAY_MS = 24 * 60 * 60_000
 /** India keeps one offset all year: UTC+05:30. */
 const INDIA_OFFSET_MS = 5.5 * 60 * 60_000

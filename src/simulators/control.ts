@@ -2,18 +2,23 @@
 import { Hono } from 'hono'
 import type { SimulatedClock } from './clock.ts'
 import { FaultError, faultKinds, parseFault } from './faults.ts'
+import type { FyersSimulator } from './fyers.ts'
 import type { KiteSimulator } from './kite.ts'
 import type { RotatingSimulator } from './rotating.ts'
 import { openServer, type SimulatedServer } from './server.ts'
 import type { TastytradeSimulator } from './tastytrade.ts'
+import type { UpstoxSimulator } from './upstox.ts'
 
 export interface Brokers {
   kite: KiteSimulator
   tastytrade: TastytradeSimulator
+  fyers: FyersSimulator
+  upstox: UpstoxSimulator
   rotating?: RotatingSimulator
 }
 
-type Actions = Record<string, () => Record<string, unknown> | undefined>
+type Outcome = Record<string, unknown> | undefined
+type Actions = Record<string, () => Outcome | Promise<Outcome>>
 
 export async function startControl(
   clock: SimulatedClock,
@@ -103,18 +108,18 @@ export async function startControl(
     }),
   )
 
-  app.post('/:broker/:action', (c) => {
+  app.post('/:broker/:action', async (c) => {
     const { broker, action } = c.req.param()
     const all = Object.hasOwn(actions, broker) ? actions[broker] : undefined
     const act = all && Object.hasOwn(all, action) ? all[action] : undefined
     if (!act) return problem(404, 'GET / lists the actions there are.')
-    return c.json(act() ?? {})
+    return c.json((await act()) ?? {})
   })
 
   return openServer((request) => app.fetch(request), port)
 }
 
-function actionsOf({ kite, tastytrade, rotating }: Brokers): Record<string, Actions> {
+function actionsOf({ kite, tastytrade, fyers, upstox, rotating }: Brokers): Record<string, Actions> {
   const silent = (act: () => void) => () => {
     act()
     return undefined
@@ -131,6 +136,21 @@ function actionsOf({ kite, tastytrade, rotating }: Brokers): Record<string, Acti
       'rotate-secret': () => ({ clientSecret: tastytrade.rotateSecret() }),
       'create-grant': () => ({ refreshToken: tastytrade.createGrant() }),
       unblock: silent(() => tastytrade.unblock()),
+    },
+    fyers: {
+      'end-session': silent(() => fyers.endSession()),
+      revoke: silent(() => fyers.revoke()),
+      'rotate-secret': () => ({ secretKey: fyers.rotateSecret() }),
+      'block-for-day': silent(() => fyers.blockForDay()),
+      unblock: silent(() => fyers.unblock()),
+    },
+    upstox: {
+      approve: async () => ({ ...(await upstox.approve()) }),
+      reject: silent(() => upstox.reject()),
+      'analytics-token': () => ({ analyticsToken: upstox.mintAnalyticsToken() }),
+      'end-session': silent(() => upstox.endSession()),
+      revoke: silent(() => upstox.revoke()),
+      'rotate-secret': () => ({ clientSecret: upstox.rotateSecret() }),
     },
     ...(rotating
       ? {

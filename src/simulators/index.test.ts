@@ -43,11 +43,19 @@ describe('starting', () => {
     await simulators.close()
     const second = announcement(await start())
     expect(first.kite.login).toBe(`${first.kite.root}/connect/login`)
-    expect(Object.keys(first)).toEqual(['kite', 'tastytrade', 'rotating', 'control'])
-    expect(Object.keys(second)).toEqual(['kite', 'tastytrade', 'control'])
+    expect(Object.keys(first)).toEqual(['kite', 'tastytrade', 'fyers', 'upstox', 'rotating', 'control'])
+    expect(Object.keys(second)).toEqual(['kite', 'tastytrade', 'fyers', 'upstox', 'control'])
     expect(second.kite.apiSecret).not.toBe(first.kite.apiSecret)
     expect(second.tastytrade.refreshToken).not.toBe(first.tastytrade.refreshToken)
-    for (const address of [first.kite.root, first.tastytrade.baseUrl, first.control]) {
+    expect(second.fyers.secretKey).not.toBe(first.fyers.secretKey)
+    expect(second.upstox.clientSecret).not.toBe(first.upstox.clientSecret)
+    for (const address of [
+      first.kite.root,
+      first.tastytrade.baseUrl,
+      first.fyers.api,
+      first.upstox.basePath,
+      first.control,
+    ]) {
       expect(new URL(address).hostname).toBe('127.0.0.1')
     }
   })
@@ -147,7 +155,7 @@ describe('the control endpoint', () => {
   })
 
   it.each([
-    [{ broker: 'nobody', kind: 'truncate' }, 'kite, tastytrade'],
+    [{ broker: 'nobody', kind: 'truncate' }, 'kite, tastytrade, fyers, upstox'],
     [{ broker: 'kite', kind: 'sulk' }, '"kind" is one of'],
     [7, 'JSON object'],
   ])('says what is wrong with the fault %o', async (body, words) => {
@@ -175,7 +183,7 @@ describe('the control endpoint', () => {
   it('runs every action it lists', async () => {
     await start({ rotating: {} })
     const { actions } = (await control('GET', '/')).body as { actions: string[] }
-    expect(actions).toHaveLength(12)
+    expect(actions).toHaveLength(23)
     for (const action of actions) {
       const [method = '', path = ''] = action.split(' ')
       expect((await control(method, path)).status).toBe(200)
@@ -192,6 +200,31 @@ describe('the control endpoint', () => {
     expect((await renew(refreshToken)).status).toBe(200)
     const { clientSecret } = (await control('POST', '/tastytrade/rotate-secret')).body
     expect(clientSecret).toBe(simulators.tastytrade.clientSecret)
+  })
+
+  it('blocks, approves and mints for the brokers in India', async () => {
+    await start()
+    const { fyers, upstox } = simulators
+    // A call without a known token counts for whatever stands before the colon.
+    const profile = async () =>
+      (await fetch(`${fyers.api}/profile`, { headers: { authorization: `${fyers.userIds[0]}:x` } })).status
+    await control('POST', '/fyers/block-for-day')
+    expect(await profile()).toBe(429)
+    await control('POST', '/fyers/unblock')
+    expect(await profile()).toBe(401)
+
+    expect((await control('POST', '/upstox/approve')).body).toEqual({ approved: false })
+    await fetch(`${upstox.basePath}/v3/login/auth/token/request/${upstox.clientId}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ client_secret: upstox.clientSecret }),
+    })
+    expect((await control('POST', '/upstox/approve')).body).toMatchObject({ approved: true })
+    const { analyticsToken } = (await control('POST', '/upstox/analytics-token')).body
+    const status = await fetch(`${upstox.basePath}/v2/market/status/NSE`, {
+      headers: { authorization: `Bearer ${analyticsToken}` },
+    })
+    expect(status.status).toBe(200)
   })
 
   it('shows the log and the counters, without any secret', async () => {
@@ -212,6 +245,8 @@ describe('the control endpoint', () => {
     expect(counters).toEqual({
       kite: { 'DELETE /session/token': 1 },
       tastytrade: { 'POST /oauth/token': 1 },
+      fyers: {},
+      upstox: {},
       rotating: {},
       reuseEvents: 0,
     })
@@ -221,6 +256,8 @@ describe('the control endpoint', () => {
       tastytrade.refreshToken,
       tastytrade.clientSecret,
       kite.apiSecret,
+      simulators.fyers.secretKey,
+      simulators.upstox.clientSecret,
     ]) {
       expect(everything).not.toContain(secret)
     }

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import { bodyFields } from './body.ts'
-import { indianStamp, nextIndianTime, realElapsed, type SimulatedClock } from './clock.ts'
+import { indianStamp, nextIndianTime, type SimulatedClock } from './clock.ts'
+import { limit } from './limits.ts'
 import { tickAt } from './market.ts'
 import { page, userButtons, withQuery } from './page.ts'
 import { type BrokerEnv, type SimulatedServer, startServer } from './server.ts'
@@ -151,13 +152,13 @@ export async function startKite(clock: SimulatedClock, options: KiteOptions = {}
 
   // ----------------------------------------------------------------------------------------------- the limits
 
-  const general = perSecond(10)
-  const quotes = perSecond(1)
+  const general = limit(10, 1000)
+  const quotes = limit(1, 1000)
   app.use(async (c, next) => {
-    const limit = c.req.path.startsWith('/quote') ? quotes : general
+    const allows = c.req.path.startsWith('/quote') ? quotes : general
     const key =
       credentialsOf(c)?.apiKey ?? c.req.query('api_key') ?? (await bodyFields(c.req, ['form'])).api_key ?? ''
-    if (!limit(key)) return failure(429, 'NetworkException', 'Too many requests')
+    if (!allows(key)) return failure(429, 'NetworkException', 'Too many requests')
     await next()
   })
 
@@ -376,19 +377,6 @@ function credentialsOf(c: Context): { apiKey: string; accessToken: string } | un
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
-}
-
-/** Lets through so many calls of one key in any one real second: limits do not scale with simulated time. */
-function perSecond(most: number): (key: string) => boolean {
-  const recent = new Map<string, number[]>()
-  return (key) => {
-    const now = realElapsed()
-    const within = (recent.get(key) ?? []).filter((at) => now - at < 1000)
-    const allowed = within.length < most
-    if (allowed) within.push(now)
-    recent.set(key, within)
-    return allowed
-  }
 }
 
 function profile(user: KiteUser) {

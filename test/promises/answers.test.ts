@@ -128,6 +128,9 @@ it('a caller who wants more than any token has causes no renewal for each call',
 it('an answer that was recorded by a process that then died is taken into use by the next', async () => {
   const house = await House.open({ broker: 'login-only' })
   await house.add('a')
+  await house.keeper.start()
+  await house.clock.advance(minute)
+  expect((await house.keeper.statusOf(a)).work.state).toBe('waiting-for-person')
   const vault = house.store.forTenant('house')
   const access = house.issuer.mint('U1')
   await vault.recordGrants([

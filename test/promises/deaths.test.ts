@@ -98,3 +98,13 @@ it('the end of one token that waits behind a login does not end the next', async
     work: { state: 'idle' },
   })
 })
+
+it('a suspicion is looked into although somebody else tried to log in meanwhile', async () => {
+  const house = await House.open({ broker: 'login-only', from: eight })
+  await house.begin()
+  await house.keeper.reportRejected(a, 1)
+  expect((await house.keeper.statusOf(a)).token).toBe('suspect')
+  await expect(house.logIn('a', 'U9')).rejects.toMatchObject({ code: 'login-other-user' })
+  await house.clock.advance(2 * minute)
+  expect((await house.keeper.statusOf(a)).token).toBe('live')
+})

@@ -24,7 +24,7 @@ export function token(parts: Parts) {
     try {
       return answer(
         await parts.keeper.token(ref, {
-          slot,
+          ...(slot !== undefined && { slot }),
           ...(min_valid !== undefined && { minValidMs: min_valid * secondMs }),
           ...(wait !== undefined && { waitMs: wait * secondMs }),
         }),
