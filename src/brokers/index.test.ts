@@ -10,5 +10,5 @@ it('finds a broker by its id, and nobody by another', () => {
 it('holds every id and every name once', () => {
   expect(new Set(brokers.map(({ id }) => id)).size).toBe(brokers.length)
   expect(new Set(brokers.map(({ name }) => name)).size).toBe(brokers.length)
-  expect(brokers.map(({ id }) => id)).toEqual(['kite', 'tastytrade'])
+  expect(brokers.map(({ id }) => id)).toEqual(['fyers', 'upstox', 'kite', 'tastytrade'])
 })

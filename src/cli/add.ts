@@ -35,7 +35,7 @@ export interface AddInput {
 export function configure(command: Command, run: Run): void {
   const collect = (value: string, before: readonly string[] = []) => [...before, value]
   command
-    .argument('<broker>', 'kite or tastytrade')
+    .argument('<broker>', 'fyers, upstox, kite or tastytrade')
     .argument('[name]', 'what you call the account (default: <broker>-main)')
     .option('--environment <which>', 'live, sandbox or simulator', 'live')
     .option('--origin <role=url>', 'only for simulator: where it listens; once per role', collect)

@@ -111,6 +111,8 @@ export interface Probe {
   /** Which tokens it proves; absent = those for trading. */
   slots?: readonly Slot[]
   request(input: TokenInput): WireRequest
+  /** Positive proof in the body of this probe, where `judge` asks for that of another. It can only turn `unclear` into `ok`. */
+  proves?(answer: Answer): boolean
   /** The broker's user id in an accepted answer. */
   userId?(answer: Answer): string | undefined
 }

@@ -46,7 +46,9 @@ export class Prober {
       })
       const outcome = await send(request, { deadlineMs: timings.probeDeadlineMs })
       this.#time.learn(broker.id, outcome, sentAt)
-      const verdict = broker.judge(outcome, 'probe')
+      const judged = broker.judge(outcome, 'probe')
+      const proven = outcome.kind === 'answer' && outcome.status === 200 && probe.proves?.(outcome)
+      const verdict = judged === 'unclear' && proven ? 'ok' : judged
       if (verdict === 'ok' && outcome.kind === 'answer') {
         userId ??= probe.userId?.(outcome)
         continue
