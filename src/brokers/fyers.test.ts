@@ -194,12 +194,15 @@ describe('what FYERS refuses', () => {
     return verdict
   }
 
-  it('a wrong PIN is a setting to mend, and is never called an end of anything', () => {
-    const { remedy, message } = said('refresh', -50, 'invalid pin')
-    expect(remedy).toBe('fix-settings')
-    expect(message).toMatch(/does not accept the PIN \("invalid pin"\)/)
-    expect(message).not.toMatch(/expire|ended|any more|too old/i)
-  })
+  it.each([-50, -1049])(
+    'a wrong PIN (%i) is a setting to mend, and is never called an end of anything',
+    (code) => {
+      const { remedy, message } = said('refresh', code, 'invalid pin')
+      expect(remedy).toBe('fix-settings')
+      expect(message).toMatch(/does not accept the PIN \("invalid pin"\)/)
+      expect(message).not.toMatch(/expire|ended|any more|too old/i)
+    },
+  )
 
   it('a refresh that is refused is never sent again by itself, whatever the code', () => {
     const waits = [-429, -353, -96, -201, -202, -204, -205]

@@ -373,12 +373,14 @@ function codeRefused(answer: Answer, brokerCode: string): Problem {
 
 /**
  * Every refusal is final, known or not: FYERS counts wrong PINs, so none may be sent twice. No code is published for a
- * wrong PIN. -50 means an invalid parameter; app and refresh token have codes of their own, which leaves the PIN.
+ * wrong PIN. -50 means an invalid parameter, and -1049 is what its login pages have been seen to answer to a wrong secret,
+ * counting attempts; app and refresh token have codes of their own, which leaves the PIN for both.
  */
 function refreshRefused(answer: Answer, brokerCode: string): Problem {
   const said = saidIn(answer)
   switch (brokerCode) {
     case '-50':
+    case '-1049':
       return problem(
         'settings-refused',
         `FYERS does not accept the PIN${said}, and it is not sent again; enter the right one, or take it out and log in every trading day.`,

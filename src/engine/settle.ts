@@ -192,7 +192,10 @@ export class Settler {
     if (problem.code !== 'login-needed') {
       await this.#journal.write(ref, 'renewal-failed', problem.message, known.session.generation)
     }
-    if (saved.session.work.state === 'waiting-for-person') await this.ask(saved, problem.message)
+    const { state } = saved.session.work
+    // Where renewing is on trial, a login helps whatever setting is wrong.
+    const loginHelps = state === 'needs-fixing' && saved.broker.refresh?.onTrial === true
+    if (state === 'waiting-for-person' || loginHelps) await this.ask(saved, problem.message)
     return saved
   }
 

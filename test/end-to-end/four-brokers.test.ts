@@ -171,6 +171,8 @@ describe('in the era of the guides', () => {
     expect(simulators.fyers.log().filter(({ path }) => path.includes('validate-refresh-token')).length).toBe(
       1,
     )
+    // Whoever logs in need not wait for the setting to be mended.
+    expect(await store.forTenant('house').loadOpenLoginRequest('fyers')).toBeDefined()
     await keeper.editAccount(ref('fyers'), { credentials: { pin: new Secret(simulators.fyers.pin) } })
     expect((await keeper.token(ref('fyers'))).token).toBe('live')
   })
