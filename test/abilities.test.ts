@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Broker } from '../src/core/broker.ts'
+import type { Publisher } from '../src/core/publisher.ts'
 import { Secret } from '../src/core/secret.ts'
 import { plus } from '../src/core/time.ts'
 import type { Store } from '../src/core/vault.ts'
@@ -177,5 +178,42 @@ describe('a bare token', () => {
     await logIn()
     const status = await keeper.importToken(a, new Secret('canary-read'), 'read')
     expect(status.token).toBe('unproven')
+  })
+})
+
+describe('a destination without read-back', () => {
+  it('is handed each token once and is never called delivered', async () => {
+    const handed: string[] = []
+    const blind: Publisher = {
+      kind: 'blind',
+      settings: {},
+      needs: ['accessToken'],
+      check: async () => undefined,
+      resource: () => 'blind',
+      places: () => [],
+      acknowledges: () => true,
+      write: async (_, { accessToken }) => {
+        handed.push(accessToken.expose())
+      },
+      readBack: async () => undefined,
+    }
+    keeper = engine({
+      store,
+      clock,
+      send: issued.send,
+      brokers: [rotatingBroker],
+      publishers: [blind],
+    })
+    await keeper.addDestination({ id: 'hook', tenantId: 'house', kind: 'blind', settings: {} })
+    await keeper.addAccount({ ...rotatingAccount('a'), destinations: ['hook'] })
+    await keeper.finishLogin({ ref: a, code: new Secret(issued.code()), by: 'signed-in' })
+    await keeper.start()
+    await clock.advance(30 * minute)
+    expect(handed).toHaveLength(1)
+    const status = await keeper.statusOf(a)
+    expect(status.delivered).toEqual({ n: 0, m: 1 })
+    expect(status.deliveries[0]).toMatchObject({ taken: 1, delivered: 0 })
+    await clock.advance(31 * minute)
+    expect(handed).toHaveLength(2)
   })
 })

@@ -46,6 +46,11 @@ export const commands: readonly ListedCommand[] = [
     summary: 'Remove an account with its credentials and tokens.',
     load: () => import('./remove.ts'),
   },
+  {
+    name: 'import',
+    summary: 'Take over a token that was obtained elsewhere.',
+    load: () => import('./import.ts'),
+  },
   { name: 'token', summary: "Print an account's access token, alone.", load: () => import('./token.ts') },
   {
     name: 'env',

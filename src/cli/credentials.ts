@@ -64,7 +64,7 @@ export function readCredentials(info: BrokerInfo, text: string, { partial = fals
 }
 
 /** `--secrets` takes `-` and nothing else, for a value there would be in the shell's history. */
-export function isFromStdin(option: string | undefined, name: 'secrets' | 'code'): boolean {
+export function isFromStdin(option: string | undefined, name: 'secrets' | 'code' | 'token'): boolean {
   if (option === undefined) return false
   if (option === '-') return true
   throw invalid(

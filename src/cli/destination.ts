@@ -19,7 +19,7 @@ export function configure(command: Command, run: Run): void {
     .command('add')
     .description('Define a destination; it is checked before it is saved.')
     .argument('<id>', 'what you call it')
-    .option('--kind <kind>', 'dotenv or json-file', 'dotenv')
+    .option('--kind <kind>', 'dotenv, json-file, token-file, command or webhook', 'dotenv')
     .option('--path <file>', 'the file, seen from this folder')
     .option('--set <name=value>', 'another setting of this kind; may be given again', collect)
     .addHelpText('after', afterHelp('openbell destination add bot-env --kind dotenv --path .env'))

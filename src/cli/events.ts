@@ -101,33 +101,27 @@ function readLimit(text: string | undefined): number {
   throw new UsageError('--limit takes a whole number above 0, for example --limit 20.')
 }
 
-async function print(
-  happened: readonly LedgerEvent[],
-  house: House,
-  { io, json }: Context,
-): Promise<void> {
+async function print(happened: readonly LedgerEvent[], house: House, { io, json }: Context): Promise<void> {
   if (json) {
     for (const event of happened) printJson(io, documentOf(event))
     return
   }
   // Accounts come and go while somebody follows.
   const zones = zonesOf(await house.keeper.status(house.settings.tenantId), house, io)
-  const heads = columns(
-    happened.map(({ at, accountId, kind }) => [
-      zonedTime(at, io.now(), zones(accountId)),
-      accountId ?? '-',
-      kind,
-      // Keeps the column of kinds even.
-      '',
-    ]),
+  const rows = happened.map(({ at, accountId, kind, text }) => [
+    zonedTime(at, io.now(), zones(accountId)),
+    accountId ?? '-',
+    kind,
+    text,
+  ])
+  const heads = columns(rows.map((row) => row.slice(0, -1)))
+  // On one line for a program, and for a person who sees it whole.
+  const lines = columns(rows).map((line, index) =>
+    !io.isTTY || line.length <= io.width
+      ? line
+      : `${heads[index]}\n${wrap(happened[index]?.text ?? '', io.width, '    ')}`,
   )
-  io.out(happened.map(({ text }, index) => story(heads[index] ?? '', text, io)).join('\n'))
-}
-
-/** On one line where a person sees it whole, or where a program reads it. */
-function story(head: string, text: string, io: Io): string {
-  const line = `${head}  ${text}`
-  return !io.isTTY || line.length <= io.width ? line : `${head}\n${wrap(text, io.width, '    ')}`
+  io.out(lines.join('\n'))
 }
 
 /** Of events that belong to no account that is still there: the zone of this machine. */

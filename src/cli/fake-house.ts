@@ -187,6 +187,7 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
         generation,
         token,
         accessToken: new Secret('canary-access-token'),
+        appKey: new Secret('key'),
         headers: { 'X-Kite-Version': '3', Authorization: new Secret('token key:canary-access-token') },
         expiry,
       }
@@ -223,6 +224,10 @@ export function fakeHouse(statuses: readonly AccountStatus[] = [], keeper: Parti
     async logout(ref) {
       note('logout', of(ref).ref)
       return { status: change(ref, { token: 'dead' }), atBroker: 'ended' }
+    },
+    async importToken(ref, accessToken) {
+      note('importToken', accessToken)
+      return change(ref, live)
     },
     destinationKinds: () => [
       {
@@ -376,6 +381,10 @@ export function fakeIo(
     now: (): Instant => morning,
     sleep: (_, signal) => new Promise((resolve) => signal?.addEventListener('abort', () => resolve())),
     zone: () => 'Europe/Berlin',
+    start: async () => {
+      throw new Error('this test starts no program')
+    },
+    onSignal: () => () => undefined,
     cwd: () => '/project',
     ...changes,
   }

@@ -7,7 +7,7 @@ import { iso } from '../core/time.ts'
 import { type Context, type ExitCode, printJson, type Run, UsageError } from './command.ts'
 import { afterHelp, columns, paint } from './text-layout.ts'
 
-const scopesHelp =
+export const scopesHelp =
   'Scopes: status:read token:read accounts:write proxy:read proxy:trade audit:read admin. A program that trades needs status:read and token:read; admin may do everything.'
 
 export function configure(command: Command, run: Run): void {
@@ -56,7 +56,11 @@ export async function create(
   { house: open, io, json }: Context,
 ): Promise<ExitCode> {
   const { keys, settings } = await open()
-  const { key, record } = await keys.create({ tenantId: settings.tenantId, label, scopes: [...new Set(scope)] })
+  const { key, record } = await keys.create({
+    tenantId: settings.tenantId,
+    label,
+    scopes: [...new Set(scope)],
+  })
   if (json) {
     printJson(io, { ...documentOf(record), key: key.expose() })
   } else {

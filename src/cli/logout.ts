@@ -4,7 +4,15 @@ import type { Command } from 'commander'
 import type { AccountStatus, LogoutResult } from '../core/keeper.ts'
 import { zonedTime } from '../core/spoken-time.ts'
 import { findAccount } from './accounts.ts'
-import { type Context, type ExitCode, Interrupted, type Io, printJson, type Run, UsageError } from './command.ts'
+import {
+  type Context,
+  type ExitCode,
+  Interrupted,
+  type Io,
+  printJson,
+  type Run,
+  UsageError,
+} from './command.ts'
 import { type Brokers, statusDocument, zoneOf } from './status-view.ts'
 import { afterHelp } from './text-layout.ts'
 

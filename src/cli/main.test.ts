@@ -67,6 +67,37 @@ it('takes a secret from a pipe and lets go of the terminal', async () => {
   expect(stdout).not.toContain('canary')
 })
 
+it('`run --wait` says what it waits for and ends on SIGTERM', async () => {
+  const child = openbell('run', 'tastytrade-main', '--wait', '--', 'echo', 'started')
+  let said = ''
+  child.stderr?.on('data', (chunk) => {
+    said += chunk
+  })
+  const ending = ended(child)
+  await expect.poll(() => said, { timeout: 5_000 }).toContain('waiting')
+  child.kill('SIGTERM')
+  const { exitCode, stdout, stderr } = await ending
+  expect({ exitCode, stdout }).toEqual({ exitCode: 143, stdout: '' })
+  expect(stderr).toContain('openbell login tastytrade-main')
+})
+
+it('`keys` are made, listed and revoked, and `events` tells a whole story', async () => {
+  const { stdout: key } = await ended(openbell('keys', 'create', '--label', 'bot', '--scope', 'token:read'))
+  const id = /^ob_([0-9a-f]{8})_[\w-]{43}\n$/.exec(key)?.[1] ?? ''
+  expect(await ended(openbell('keys', 'revoke', id))).toMatchObject({ exitCode: 0 })
+  const { stdout } = await ended(openbell('keys', 'list', '--json'))
+  expect(JSON.parse(stdout).keys).toMatchObject([
+    { id, scopes: ['token:read'], revokedAt: expect.anything() },
+  ])
+  expect(await ended(openbell('keys', 'create', '--label', 'bot', '--scope', 'tokens'))).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('token:read'),
+  })
+  const told = await ended(openbell('events', '--json'))
+  expect(told.stdout.split('\n').map((line) => line && JSON.parse(line).kind)).toContain('account-added')
+  expect(await ended(openbell('events', '--check'))).toMatchObject({ exitCode: 0 })
+})
+
 it('`up` serves until it is told to stop', async () => {
   const child = openbell('up', '--json')
   const ending = ended(child)

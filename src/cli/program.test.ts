@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { type ErrorCode, OpenbellError } from '../core/errors.ts'
 import type { Keeper } from '../core/keeper.ts'
+import type { Io } from './command.ts'
 import { commands } from './commands.ts'
 import { type FakeHouse, type FakeIo, fakeContext, fakeHouse, fakeIo, live, statusOf } from './fake-house.ts'
 import { runProgram } from './program.ts'
@@ -116,6 +117,37 @@ it.each<[string, string, 1 | 2 | 3, RegExp, Run?]>([
     2,
     /^Removing kite-main cannot be undone: add --yes to mean it.$/,
   ],
+  [
+    'nobody to confirm a logout',
+    'logout kite-main',
+    2,
+    /^Programs that trade with kite-main will stop: add --yes to mean it.$/,
+  ],
+  ['logout of nobody', 'logout kite-mian --yes', 2, /Did you mean "kite-main"\?$/],
+  ['refresh of nobody', 'refresh kite-mian', 2, /Did you mean "kite-main"\?$/],
+  [
+    'renewal that the broker refused',
+    'refresh tasty-main',
+    3,
+    /^The grant was revoked\.$/,
+    {
+      house: fakeHouse([statusOf('tasty-main', { brokerId: 'tastytrade', unattended: true })], {
+        renew: async () => {
+          throw new OpenbellError('login-needed', 'The grant was revoked.')
+        },
+      }),
+    },
+  ],
+  ['events of nobody', 'events kite-mian', 2, /Did you mean "kite-main"\?$/],
+  ['no number', 'events --limit many', 2, /^--limit takes a whole number above 0/],
+  ['two questions at once', 'events kite-main --check', 2, /^--check looks at the whole ledger/],
+  ['nothing to do with keys', 'keys', 2, /^`openbell keys` needs to know what to do/],
+  ['key without a label', 'keys create --scope admin', 2, /^Required option '--label <text>' not specified/],
+  ['unknown key', 'keys revoke 12345678', 2, /^There is no key with this id/],
+  ['env of nobody', 'env kite-mian', 2, /Did you mean "kite-main"\?$/],
+  ['nothing to run', 'run kite-main', 2, /^Name the program after `--`/],
+  ['unknown signal', 'run kite-main --signal HPU -- bot', 2, /^There is no signal "HPU"/],
+  ['run for nobody', 'run kite-mian -- bot', 2, /Did you mean "kite-main"\?$/],
   ['setup without a terminal', 'setup', 2, /^setup asks questions and needs a terminal./],
   [
     'URL of another broker',
@@ -200,6 +232,8 @@ it.each([
   'login kite-main canary-argument',
   'login kite-main --cod=canary-argument',
   'edit kite-main --client_secret=canary-argument',
+  'keys revoke ob_canary-argument',
+  'run kite-main --pin=canary-argument -- bot',
 ])('a secret as an argument is refused and not repeated: %s', async (line) => {
   const { exitCode, stdout, stderr, house } = await openbell(line)
   expect(exitCode).toBe(2)
@@ -252,7 +286,10 @@ it.each(['', '--help', 'help', '-h'])(
   },
 )
 
-const nested = ['add', 'attach', 'detach', 'list', 'test', 'remove'].map((name) => `destination ${name}`)
+const nested = [
+  ...['add', 'attach', 'detach', 'list', 'test', 'remove'].map((name) => `destination ${name}`),
+  ...['create', 'list', 'revoke'].map((name) => `keys ${name}`),
+]
 
 it.each([...commands.map(({ name }) => name), ...nested])(
   '`%s --help` has one sentence, an example and 80 columns',
@@ -265,6 +302,25 @@ it.each([...commands.map(({ name }) => name), ...nested])(
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
   },
 )
+
+it('what follows `--` belongs to the program that is run', async () => {
+  const house = fakeHouse([statusOf('kite-main', live)])
+  const commands: (readonly string[])[] = []
+  const start: Io['start'] = async (command) => {
+    commands.push(command)
+    return { ended: Promise.resolve(42), kill: () => undefined }
+  }
+  const io = fakeIo([], { start })
+  const line = 'run kite-main --signal HUP -- bot --json --token=1 --wait -h -- x'
+  const { exitCode, stdout, stderr } = await openbell(line, { house, io })
+  expect({ exitCode, stdout }).toEqual({ exitCode: 42, stdout: '' })
+  expect(commands).toEqual([['bot', '--json', '--token=1', '--wait', '-h', '--', 'x']])
+  // --json was not ours: this is for a person.
+  expect(stderr).toMatch(/^openbell: no service runs/)
+  const options = await openbell('run --wait kite-main -- status --help', { house, io })
+  expect(options.exitCode).toBe(42)
+  expect(commands[1]).toEqual(['status', '--help'])
+})
 
 it('prints the version', async () => {
   expect(await openbell('--version')).toMatchObject({ exitCode: 0, stdout: '1.2.3\n' })

@@ -38,7 +38,7 @@ export async function refresh(
     io.out(outcomeSentence(after, house.keeper, io, { already: true }))
     if (waitsForPerson(after)) io.err(`Log in with \`openbell login ${account}\`.`)
   } else {
-    const what = renewed ? `token number ${after.generation}` : 'no new token is in use yet'
+    const what = renewed ? `Token number ${after.generation}` : 'No new token is in use yet'
     io.out(`${what}: ${outcomeSentence(after, house.keeper, io)}`)
   }
   if (waitsForPerson(after)) return 3

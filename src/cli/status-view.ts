@@ -44,18 +44,12 @@ export function renderStatuses(statuses: readonly AccountStatus[], keeper: Broke
 }
 
 function rowOf(status: AccountStatus, keeper: Brokers, io: Io): string[] {
-  return [
-    status.ref.accountId,
-    brokerOf(status),
-    stateOf(status),
-    endOf(status, keeper, io),
-    deliveredOf(status),
-  ]
+  return [nameOf(status), brokerOf(status), stateOf(status), endOf(status, keeper, io), deliveredOf(status)]
 }
 
 function block(status: AccountStatus, keeper: Brokers, io: Io): string {
   const line = (label: string, text: string) => labelled(label, text, io.width)
-  const name = paint(status.ref.accountId, 'strong', io.colour)
+  const name = paint(nameOf(status), 'strong', io.colour)
   return [
     `${name}  ${brokerOf(status)}  ${paint(stateOf(status), toneOf(status), io.colour)}`,
     line('ends', endOf(status, keeper, io)),
@@ -105,6 +99,11 @@ const endSources: Readonly<Record<Expiry['source'], string>> = {
   declared: 'the broker said with it when it ends',
   'broker-rule': "it ends by the broker's rule",
   rejected: '',
+}
+
+/** `upstox-main`, and `upstox-main (read)` for a token that is not for trading. */
+function nameOf({ ref, slot }: AccountStatus): string {
+  return slot === 'trading' ? ref.accountId : `${ref.accountId} (${slot})`
 }
 
 function brokerOf({ brokerName, environment }: AccountStatus): string {

@@ -1,11 +1,21 @@
 /** The person and the terminal, for real. */
 
 import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
+import { environment } from '../compose/settings.ts'
 import { Secret } from '../core/secret.ts'
 import { secondMs } from '../core/time.ts'
 import { systemClock } from '../host/clock.ts'
-import { Interrupted, type Io, type Question, UsageError } from './command.ts'
+import {
+  Interrupted,
+  type Io,
+  type Program,
+  type Question,
+  type StopSignal,
+  UsageError,
+  type Variables,
+} from './command.ts'
 
 /** Wide enough for the table where nobody looks. */
 const pipeWidth = 120
@@ -63,6 +73,8 @@ export function openTerminal(): Io {
     now: systemClock.now,
     sleep: systemClock.sleep,
     zone: () => new Intl.DateTimeFormat().resolvedOptions().timeZone,
+    start,
+    onSignal,
     cwd: () => process.cwd(),
   }
   return io
@@ -131,4 +143,39 @@ function untilStopped(): Promise<void> {
       })
     }
   })
+}
+
+async function start([program = '', ...args]: readonly string[], variables: Variables): Promise<Program> {
+  const env = environment()
+  for (const [name, value] of Object.entries(variables)) {
+    if (value === undefined) delete env[name]
+    else env[name] = typeof value === 'string' ? value : value.expose()
+  }
+  const child = spawn(program, args, { stdio: 'inherit', env })
+  const ended = new Promise<number>((resolve) => {
+    child.on('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)))
+  })
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', () => {
+      reject(
+        new UsageError(`There is no program "${program}" that can be started: check its name and its path.`),
+      )
+    })
+  })
+  // Also of a signal that may not be sent, as to a program under `sudo`: it goes on.
+  child.on('error', () => undefined)
+  return { ended, kill: (signal) => void child.kill(signal) }
+}
+
+function onSignal(listener: (signal: StopSignal, sentToAll: boolean) => void): () => void {
+  // In the foreground of a terminal, which sends these two to everybody there.
+  const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
+  const called = (signal: NodeJS.Signals) =>
+    listener(signal as StopSignal, atTerminal && signal !== 'SIGTERM')
+  const signals: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+  for (const signal of signals) process.on(signal, called)
+  return () => {
+    for (const signal of signals) process.off(signal, called)
+  }
 }

@@ -24,6 +24,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   }
 }
 
+/** A copy, for the environment of a program that is started. */
+export function environment(): NodeJS.ProcessEnv {
+  return { ...process.env }
+}
+
 function portOf(text: string | undefined): number {
   if (text === undefined) return 8079
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN

@@ -31,6 +31,8 @@ export interface DeliveryView {
   where: string
   desired: number
   delivered: number
+  /** Took this generation, and nothing can be read back there. */
+  taken?: number
   verifiedAt?: Instant
   problem?: Problem
 }
@@ -71,6 +73,8 @@ export interface ReadySession {
   /** Never `dead` or `none`. */
   token: Exclude<TokenState, 'dead' | 'none'>
   accessToken: Secret
+  /** The app's public key, where programs of this broker need it beside the token. */
+  appKey?: Secret
   /** Send these with every call to the broker. */
   headers: Readonly<Record<string, Text>>
   expiry: Expiry

@@ -229,6 +229,8 @@ export interface Delivery {
   desired: number
   /** Generation last read back there; 0 = none. */
   delivered: number
+  /** Generation that a destination without read-back took last. */
+  taken?: number
   /** SHA-256 of a foreign value already reported, so that it is reported once. */
   reportedDigest?: string
   /** SHA-256 of the access token we last wrote, to tell a foreign edit from our own old value. */

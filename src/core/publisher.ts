@@ -41,6 +41,8 @@ export interface Publisher {
   places(destination: Destination, env: Release['env']): readonly string[]
   /** Idempotent per generation. Whole or not at all. */
   write(destination: Destination, release: Release): Promise<void>
+  /** Nothing can be read back there: that a write was taken is all that can be known, and it is never called delivered. */
+  acknowledges?(destination: Destination): boolean
   /** The access token that programs would read there now; undefined = none. */
   readBack(
     destination: Destination,

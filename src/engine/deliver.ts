@@ -137,7 +137,9 @@ export class Deliverer {
     const delivery = await vault.loadDelivery(ref.accountId, slot, destinationId)
     if (destination && delivery?.writtenDigest) {
       const publisher = this.publisherOf(destination)
-      const there = await publisher.readBack(destination, this.#address(known))
+      const blind = publisher.acknowledges?.(destination) === true
+      if (blind) await publisher.withdraw?.(destination, this.#address(known))
+      const there = blind ? undefined : await publisher.readBack(destination, this.#address(known))
       if (there && this.#deps.sha256(there.expose()) === delivery.writtenDigest) {
         await publisher.withdraw?.(destination, this.#address(known))
       }
@@ -202,9 +204,11 @@ export class Deliverer {
     const release = this.#release(known, publisher)
     const stored = await vault.loadDelivery(ref.accountId, slot, destination.id)
     const delivery = stored ?? emptyDelivery(ref, slot, destination.id)
+    const wanted = release && sha256(release.accessToken.expose())
+    if (publisher.acknowledges?.(destination))
+      return this.#hand(known, delivery, destination, publisher, release)
     const there = await publisher.readBack(destination, this.#address(known))
     const found = there && sha256(there.expose())
-    const wanted = release && sha256(release.accessToken.expose())
 
     if (there && found && found !== wanted && found !== delivery.writtenDigest) {
       const foreign = await this.#settleForeign(known, delivery, destination, there, found)
@@ -259,6 +263,35 @@ export class Deliverer {
       )
       this.#sessions.changed()
     }
+    return true
+  }
+
+  /** To a destination that cannot be read back: once per token, and what it took is not called delivered. */
+  async #hand(
+    known: Known,
+    delivery: Delivery,
+    destination: Destination,
+    publisher: Publisher,
+    release: Release | undefined,
+  ): Promise<boolean> {
+    if (!release) return true
+    const { ref, slot } = known.session
+    const digest = this.#deps.sha256(release.accessToken.expose())
+    if (delivery.writtenDigest !== digest) await publisher.write(destination, release)
+    const current = await this.#sessions.load(ref, slot)
+    if (current.session.generation !== release.generation) return false
+    const isNews = delivery.taken !== release.generation
+    const { nextAt: _, ...rest } = delivery
+    await this.#save(rest, {
+      desired: release.generation,
+      taken: release.generation,
+      writtenDigest: digest,
+      attempt: 0,
+    })
+    if (!isNews) return true
+    const text = `${destination.id} took the current token; nothing can be read back there.`
+    await this.#journal.write(ref, 'delivered', text, release.generation)
+    this.#sessions.changed()
     return true
   }
 

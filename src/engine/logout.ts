@@ -1,7 +1,7 @@
 /** Ending a session on purpose: at the broker where it can be ended there, and in every destination. */
 
 import { isProblem } from '../core/broker.ts'
-import type { Problem } from '../core/errors.ts'
+import { OpenbellError, type Problem } from '../core/errors.ts'
 import type { LogoutResult } from '../core/keeper.ts'
 import type { AccountRef, Slot } from '../core/model.ts'
 import type { Deliverer } from './deliver.ts'
@@ -64,7 +64,16 @@ export class Logouts {
       },
       lease.current().fence,
     )
-    for (const id of known.account.destinations) await this.#deliverer.withdraw(ref, slot, id)
+    for (const id of known.account.destinations) {
+      await this.#deliverer.withdraw(ref, slot, id).catch((error: unknown) => {
+        const why = error instanceof OpenbellError ? error.message : 'it cannot be written'
+        return this.#journal.write(
+          ref,
+          'delivery-failed',
+          `The token could not be taken out of ${id}: ${why}`,
+        )
+      })
+    }
     const where = {
       ended: `, and ${known.broker.name} has ended it`,
       refused: `; ${known.broker.name} did not confirm it, so the token may live on there until its end`,

@@ -215,12 +215,14 @@ export function keyOf(ref: AccountRef, slot: Slot | '' = ''): string {
 function readyFrom({ session, grant, app, broker }: Known, now: Instant): ReadySession | undefined {
   const { token, expiry, ref, slot, generation } = session
   if (token === 'dead' || token === 'none' || !grant || !expiry) return undefined
+  const appKey = app.credentials[broker.appKey]
   return {
     ref,
     slot,
     generation,
     token,
     accessToken: grant.accessToken,
+    ...(appKey && broker.env.appKey ? { appKey } : {}),
     headers: broker.authorize({ app, origins: originsOf(app, broker), now, accessToken: grant.accessToken }),
     expiry,
   }

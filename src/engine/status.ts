@@ -46,7 +46,7 @@ export function viewStatus(
 }
 
 export function viewDelivery(delivery: Delivery, kind: string, where: string): DeliveryView {
-  const { ref, destinationId, desired, delivered, verifiedAt, problem } = delivery
+  const { ref, destinationId, desired, delivered, taken, verifiedAt, problem } = delivery
   return {
     accountId: ref.accountId,
     destinationId,
@@ -54,6 +54,7 @@ export function viewDelivery(delivery: Delivery, kind: string, where: string): D
     where,
     desired,
     delivered,
+    ...(taken === undefined ? {} : { taken }),
     ...(verifiedAt === undefined ? {} : { verifiedAt }),
     ...(problem === undefined ? {} : { problem }),
   }

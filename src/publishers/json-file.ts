@@ -1,23 +1,29 @@
 /** A JSON file with the session under plain names, for programs in any language. Other keys in it are kept. */
 
 import { OpenbellError } from '../core/errors.ts'
-import { maybeText } from '../core/json.ts'
 import type { Destination } from '../core/model.ts'
-import type { Publisher, Release } from '../core/publisher.ts'
+import type { Publisher } from '../core/publisher.ts'
 import { Secret } from '../core/secret.ts'
-import { iso } from '../core/time.ts'
 import { checkReplaceable, editFile, readFileIfThere } from '../host/atomic-file.ts'
-import { filePlace, fileSettings } from './file/settings.ts'
+import { filePlace, fileSettings, invalid } from './file/settings.ts'
+import { type Shape, shapes } from './json-file/shapes.ts'
 
 export const jsonFile: Publisher = {
   kind: 'json-file',
-  settings: fileSettings,
+  settings: {
+    ...fileSettings,
+    shape: {
+      label: 'Shape',
+      optional: true,
+      help: 'openbell, which is the default, or kite for programs that read a kite_token.json.',
+    },
+  },
   needs: ['accessToken', 'appKey', 'expiry'],
 
   async check(destination) {
-    const { path, inPlace } = placeOf(destination)
+    const { path, inPlace, shape } = placeOf(destination)
     await checkReplaceable(path, { inPlace })
-    parsed(path, await readFileIfThere(path))
+    parsed(path, await readFileIfThere(path), shape)
   },
 
   resource(destination) {
@@ -29,28 +35,25 @@ export const jsonFile: Publisher = {
   },
 
   async write(destination, release) {
-    const { path, inPlace } = placeOf(destination)
-    await editFile(path, (text) => printed({ ...withoutOurs(parsed(path, text)), ...fieldsOf(release) }), {
-      inPlace,
-    })
+    const { path, inPlace, shape } = placeOf(destination)
+    await editFile(path, (text) => printed(shape.merged(parsed(path, text, shape), release)), { inPlace })
   },
 
   async readBack(destination) {
-    const { path } = placeOf(destination)
-    const text = await readFileIfThere(path)
-    const token = maybeText(parse(text), 'access_token')
+    const { path, shape } = placeOf(destination)
+    const token = shape.token(parse(await readFileIfThere(path)))
     return token === undefined ? undefined : new Secret(token)
   },
 
   async withdraw(destination) {
-    const { path, inPlace } = placeOf(destination)
+    const { path, inPlace, shape } = placeOf(destination)
     await editFile(
       path,
       (text) => {
-        const content = parsed(path, text)
-        const rest = withoutOurs(content)
+        const content = parsed(path, text, shape)
+        const rest = shape.without(content)
         // A file without anything of ours keeps its own layout.
-        return Object.keys(rest).length === Object.keys(content).length ? undefined : printed(rest)
+        return rest === content ? undefined : printed(rest)
       },
       { inPlace },
     )
@@ -58,47 +61,20 @@ export const jsonFile: Publisher = {
 }
 
 function placeOf(destination: Destination) {
-  return filePlace(destination, fileSettings)
-}
-
-/** Every key that `write` ever sets, so that none of an earlier release stays behind. */
-const ours = [
-  'broker',
-  'environment',
-  'account',
-  'slot',
-  'user_id',
-  'app_key',
-  'access_token',
-  'generation',
-  'issued_at',
-  'expires_at',
-] as const
-
-function fieldsOf(release: Release): Partial<Record<(typeof ours)[number], unknown>> {
-  return {
-    broker: release.brokerId,
-    environment: release.environment,
-    account: release.ref.accountId,
-    slot: release.slot,
-    user_id: release.brokerUserId,
-    app_key: release.appKey?.expose(),
-    access_token: release.accessToken.expose(),
-    generation: release.generation,
-    issued_at: iso(release.issuedAt),
-    expires_at: iso(release.expiresAt),
-  }
-}
-
-function withoutOurs(content: object): object {
-  return Object.fromEntries(
-    Object.entries(content).filter(([key]) => !(ours as readonly string[]).includes(key)),
+  const place = filePlace(destination, jsonFile.settings)
+  const { shape: name = 'openbell' } = destination.settings
+  const shape = Object.hasOwn(shapes, name) ? shapes[name] : undefined
+  if (shape) return { ...place, shape }
+  throw invalid(
+    'shape',
+    `shape of destination ${destination.id} must be one of ${Object.keys(shapes).join(', ')}.`,
   )
 }
 
 /** An empty file counts as an empty object: somebody made it to set its mode, or to mount it. */
-function parsed(path: string, text: string | undefined): object {
+function parsed(path: string, text: string | undefined, { takesText }: Shape): object | string {
   const content = text === undefined || text.trim() === '' ? {} : parse(text)
+  if (takesText && typeof content === 'string') return content
   if (typeof content === 'object' && content !== null && !Array.isArray(content)) return content
   throw new OpenbellError(
     'destination-unwritable',
@@ -124,6 +100,6 @@ function asWritten(_key: string, value: unknown, context?: { source?: string }):
     : value
 }
 
-function printed(content: object): string {
+function printed(content: object | string): string {
   return `${JSON.stringify(content, null, 2)}\n`
 }

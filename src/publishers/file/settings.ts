@@ -22,24 +22,38 @@ export interface FilePlace {
 
 /** Throws `invalid-field`, also for a setting that is not in `known`. */
 export function filePlace(
-  { id, settings }: Destination,
+  destination: Destination,
   known: Readonly<Record<string, SettingField>>,
 ): FilePlace {
+  refuseUnknown(destination, known)
+  return { path: absolutePath(destination, 'path'), inPlace: flag(destination, 'inPlace') }
+}
+
+/** Throws `invalid-field` for a setting that is not in `known`. */
+export function refuseUnknown(
+  { id, settings }: Destination,
+  known: Readonly<Record<string, SettingField>>,
+): void {
   const unknown = Object.keys(settings).find((name) => !Object.hasOwn(known, name))
-  if (unknown !== undefined) {
-    throw invalid(
-      unknown,
-      `destination ${id} has no setting ${unknown}: it takes ${Object.keys(known).join(', ')}.`,
-    )
-  }
-  const { path = '', inPlace = 'false' } = settings
-  if (!isAbsolute(path) || path.includes('\0')) {
-    throw invalid('path', `path of destination ${id} must be absolute, like /srv/bot/.env.`)
-  }
-  if (inPlace !== 'true' && inPlace !== 'false') {
-    throw invalid('inPlace', `inPlace of destination ${id} must be true or false.`)
-  }
-  return { path: normalize(path), inPlace: inPlace === 'true' }
+  if (unknown === undefined) return
+  throw invalid(
+    unknown,
+    `destination ${id} has no setting ${unknown}: it takes ${Object.keys(known).join(', ')}.`,
+  )
+}
+
+/** Throws `invalid-field`. */
+export function absolutePath({ id, settings }: Destination, field: string): string {
+  const path = settings[field] ?? ''
+  if (isAbsolute(path) && !path.includes('\0')) return normalize(path)
+  throw invalid(field, `${field} of destination ${id} must be absolute, like /srv/bot/.env.`)
+}
+
+/** False when it is not set. Throws `invalid-field`. */
+export function flag({ id, settings }: Destination, field: string): boolean {
+  const { [field]: value = 'false' } = settings
+  if (value === 'true' || value === 'false') return value === 'true'
+  throw invalid(field, `${field} of destination ${id} must be true or false.`)
 }
 
 export function invalid(field: string, message: string): OpenbellError {
