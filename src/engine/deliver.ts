@@ -15,7 +15,7 @@ import type { Journal } from './journal.ts'
 import { withLeaseInTurn } from './lease.ts'
 import type { BrokerTime } from './offset.ts'
 import type { Prober } from './probe.ts'
-import type { Known, Sessions } from './sessions.ts'
+import { type Known, type Sessions, slotOf } from './sessions.ts'
 import { SingleFlight } from './single-flight.ts'
 import { viewDelivery } from './status.ts'
 
@@ -63,6 +63,8 @@ export class Deliverer {
   /** Delivers to every destination of the account; each has its own worker, and none holds up another. */
   async deliver(ref: AccountRef, slot: Slot): Promise<void> {
     const { account } = await this.#sessions.load(ref, slot)
+    // Destinations hold what the account's programs need; a token of another slot would only stand in its place.
+    if (slot !== slotOf(account)) return
     await Promise.all(account.destinations.map((id) => this.deliverTo(ref, slot, id)))
   }
 
@@ -117,6 +119,7 @@ export class Deliverer {
     }
     for (const { account, session } of this.#sessions.all()) {
       const { ref, slot, generation } = session
+      if (slot !== slotOf(account)) continue
       if (this.#sessions.ready(ref, slot)?.token !== 'live' || isRenewing(session)) continue
       for (const id of account.destinations) {
         if (desired.get(flightKey(ref, slot, id)) !== generation) start(ref, slot, id)

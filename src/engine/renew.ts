@@ -158,7 +158,10 @@ export class Renewer {
         return 'again'
       }
       case 'problem': {
-        if (spent.problem.remedy === 'login') await this.#settler.retireRefresh(known, spent.problem.message)
+        const { remedy } = spent.problem
+        // A wrong PIN is not sent again either: brokers count them.
+        if (remedy === 'login' || remedy === 'fix-settings')
+          await this.#settler.retireRefresh(known, spent.problem.message)
         await this.#settler.setProblem(ref, slot, spent.problem, lease)
         throw problemError(spent.problem, ref.accountId)
       }

@@ -83,7 +83,7 @@ export class Settler {
     let here = known
     const newest = await vault.listGrants(ref.accountId, { slot, limit: 3 })
     const unused = newest.find(({ generation }) => this.#isUnused(here.session, generation))
-    if (unused && !(this.#serves(here) && here.grant && here.grant.sentAt >= unused.sentAt)) {
+    if (unused && !(this.#serves(here) && here.grant && here.grant.sentAt > unused.sentAt)) {
       await this.#journal.write(
         ref,
         'late-answer',
@@ -315,8 +315,7 @@ export class Settler {
         token: 'live',
         acceptedAt: probed.at,
         acceptedBy: probed.by,
-        // That the old token is still good says nothing about renewing it.
-        work: before.acceptedAt === undefined ? { state: 'idle' } : session.work,
+        work: settles(before) ? { state: 'idle' } : session.work,
       }),
     )
     if (before.acceptedAt === undefined || before.token !== 'live') {
@@ -498,6 +497,12 @@ export class Settler {
   #isUnused({ generation, candidate, rejected = [] }: Session, newest: number): boolean {
     return newest > generation && newest !== candidate && !rejected.includes(newest)
   }
+}
+
+/** That a token is good says nothing about a renewal that failed after it was obtained. */
+function settles({ acceptedAt, renewedAt, work }: Session): boolean {
+  if (acceptedAt !== undefined) return false
+  return !('since' in work) || renewedAt === undefined || work.since <= renewedAt
 }
 
 function withRejected(session: Session, generation: number): Session {

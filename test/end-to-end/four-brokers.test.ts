@@ -1,5 +1,8 @@
 /** Our adapters against the simulators, which other hands wrote from the same manuals: over real sockets, in the simulators' time. */
 
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { brokers } from '../../src/brokers/index.ts'
 import type { NewAccount } from '../../src/core/keeper.ts'
@@ -9,6 +12,7 @@ import type { Store } from '../../src/core/vault.ts'
 import type { EngineKeeper } from '../../src/engine/keeper.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { createSend } from '../../src/host/wire.ts'
+import { publishers } from '../../src/publishers/index.ts'
 import { type Simulators, type SimulatorsOptions, startSimulators } from '../../src/simulators/index.ts'
 import { engine, ref, temporaryVault, type Vaults } from '../rig/engine.ts'
 
@@ -27,7 +31,7 @@ async function start(options: SimulatorsOptions = {}): Promise<void> {
   send = createSend({ clock })
   vault = await temporaryVault()
   store = await vault.open(clock.now)
-  keeper = engine({ store, clock, send, brokers })
+  keeper = engine({ store, clock, send, brokers, publishers })
 }
 
 afterEach(async () => {
@@ -133,6 +137,22 @@ describe('each broker', () => {
     expect((await store.forTenant('house').listApps())[0]?.refresh.state).toBe('retired')
   })
 
+  it('upstox: the read-only token of a login never stands where the trading one belongs', async () => {
+    const path = join(vault.folder, '.env')
+    await keeper.addDestination({ id: 'bot', tenantId: 'house', kind: 'dotenv', settings: { path } })
+    await keeper.addAccount({ ...accounts().upstox, destinations: ['bot'] })
+    await logIn('upstox')
+    const trading = keeper.session(ref('upstox'))?.accessToken.expose()
+    expect(keeper.session(ref('upstox'), 'read')).toBeDefined()
+    await keeper.start()
+    for (let look = 0; look < 3; look++) {
+      await keeper.check(ref('upstox'))
+      expect(parseEnv(await readFile(path, 'utf8')).UPSTOX_ACCESS_TOKEN).toBe(trading)
+      simulators.clock.advance(6 * 60_000)
+    }
+    expect((await store.forTenant('house').listDeliveries()).map(({ slot }) => slot)).toEqual(['trading'])
+  })
+
   it('upstox: a data-only account lives for months on one pasted token', async () => {
     await keeper.addAccount({ ...accounts().upstox, slot: 'read' })
     const status = await keeper.importToken(ref('upstox'), new Secret(simulators.upstox.mintAnalyticsToken()))
@@ -173,7 +193,15 @@ describe('in the era of the guides', () => {
     )
     // Whoever logs in need not wait for the setting to be mended.
     expect(await store.forTenant('house').loadOpenLoginRequest('fyers')).toBeDefined()
+    await logIn('fyers')
+    simulators.clock.advance(dayMs)
+    await expect(keeper.token(ref('fyers'))).rejects.toMatchObject({ remedy: 'login' })
+    expect(simulators.fyers.log().filter(({ path }) => path.includes('validate-refresh-token')).length).toBe(
+      1,
+    )
+    await logIn('fyers')
     await keeper.editAccount(ref('fyers'), { credentials: { pin: new Secret(simulators.fyers.pin) } })
+    simulators.clock.advance(dayMs)
     expect((await keeper.token(ref('fyers'))).token).toBe('live')
   })
 

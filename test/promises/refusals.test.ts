@@ -57,6 +57,22 @@ it('a refusal stays a refusal when the old token is found to be alive', async ()
   expect(house.requests('token')).toBe(before)
 })
 
+it('a refusal stays a refusal when the token before it is confirmed late', async () => {
+  const house = await House.open({ broker: 'repeatable' })
+  await house.begin()
+  await house.clock.advance(minute)
+  house.issuer.faults.me.push({ kind: 'garbage', acts: false })
+  await house.logIn()
+  await house.clock.advance(1_000)
+  await house.keeper.editAccount(a, { credentials: { clientSecret: new Secret('canary-wrong') } })
+  await house.keeper.renew(a, 'person').catch(() => undefined)
+  expect(await house.keeper.statusOf(a)).toMatchObject({ token: 'unproven', work: { state: 'needs-fixing' } })
+  const before = house.requests('token')
+  await house.clock.advance(hour)
+  expect(await house.events('accepted')).toHaveLength(2)
+  expect(house.requests('token')).toBe(before)
+})
+
 it('an outage is asked after by the table: sooner at first, never at once', async () => {
   const house = await House.open({ broker: 'repeatable' })
   await house.begin()
