@@ -21,10 +21,28 @@ export async function sim({ io, json }: Context): Promise<ExitCode> {
   const { announcement, startSimulators } = await import('../simulators/index.ts')
   const simulators = await startSimulators()
   try {
-    const { kite, tastytrade, control } = simulators
+    const { fyers, upstox, kite, tastytrade, control } = simulators
     if (json) printJson(io, announcement(simulators))
     else {
       io.out('Simulated brokers are running; their credentials are made up. In another terminal:\n')
+      io.out(
+        addCommand({
+          broker: 'fyers',
+          origins: { api: new URL(fyers.api).origin },
+          redirect: fyers.redirectUri,
+          credentials: { appId: fyers.appId, secretKey: fyers.secretKey, pin: fyers.pin },
+        }),
+      )
+      io.out('openbell login fyers-sim\n')
+      io.out(
+        addCommand({
+          broker: 'upstox',
+          origins: { login: new URL(upstox.login).origin, api: upstox.basePath },
+          redirect: upstox.redirectUri,
+          credentials: { apiKey: upstox.clientId, apiSecret: upstox.clientSecret },
+        }),
+      )
+      io.out('openbell login upstox-sim\n')
       io.out(
         addCommand({
           broker: 'kite',

@@ -88,7 +88,7 @@ export class Accounts {
     await this.#journal.write(
       ref,
       'account-added',
-      `Added a ${broker.name} account (${savedApp.environment}).`,
+      `Added: an account at ${broker.name} (${savedApp.environment}).`,
     )
     return this.#sessions.load(ref)
   }

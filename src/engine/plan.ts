@@ -111,7 +111,7 @@ function renewal(input: PlanInput, served: boolean): Step[] {
       {
         at: earliest(planned, early),
         action: 'refresh',
-        reason: `${Math.round(margin / 1000)} s before the token ends`,
+        reason: margin === 0 ? 'the token ends' : `${Math.round(margin / 1000)} s before the token ends`,
       },
     ]
   }

@@ -5,7 +5,6 @@ import type { AccountStatus, BrokerInfo, DeliveryView, Step, WorkView } from '..
 import type { Delivery, Environment, Session } from '../core/model.ts'
 import { duration, zonedTime } from '../core/spoken-time.ts'
 import type { Instant } from '../core/time.ts'
-import { canRefresh } from './plan.ts'
 import type { Known } from './sessions.ts'
 
 export function viewStatus(
@@ -30,7 +29,7 @@ export function viewStatus(
     ...(account.brokerUserId === undefined ? {} : { brokerUserId: account.brokerUserId }),
     slot: session.slot,
     ...(app.redirectUri === undefined ? {} : { redirectUri: app.redirectUri }),
-    unattended: canRefresh({ app, session, grant: known.grant, broker, now }) || broker.refresh !== undefined,
+    unattended: isUnattended(broker),
     generation: session.generation,
     token: session.token,
     ...(session.expiry === undefined ? {} : { expiry: session.expiry }),
@@ -76,9 +75,14 @@ export function viewBroker(broker: Broker): BrokerInfo {
     ...(login.kind === 'paste-grant' ? { grantField: login.field } : {}),
     originRoles: Object.keys(broker.environments.live ?? {}),
     environments,
-    unattended: broker.refresh !== undefined,
+    unattended: isUnattended(broker),
     env: broker.env,
   }
+}
+
+/** What is on trial is no promise. */
+function isUnattended({ refresh }: Broker): boolean {
+  return refresh !== undefined && refresh.onTrial !== true
 }
 
 function viewWork({ account, session, app }: Known, renewing: boolean): WorkView {
