@@ -29,10 +29,10 @@ const afterDoubtMs = minuteMs
 
 /** The coming steps, earliest first. Empty: nothing will happen by itself. */
 export function plan(input: PlanInput): Step[] {
-  const { account, app, session, broker, now } = input
+  const { account, session, broker, now } = input
   if (account.paused) return []
   const steps: Step[] = []
-  const { work, expiry } = session
+  const { expiry } = session
   const served = session.token === 'live' || session.token === 'unproven' || session.token === 'suspect'
 
   if (served && expiry && expiry.at <= now) {
@@ -45,27 +45,8 @@ export function plan(input: PlanInput): Step[] {
     steps.push({ at, action: 'probe', reason: `${broker.name} has not confirmed it yet` })
   }
 
-  switch (work.state) {
-    case 'retrying':
-      steps.push({
-        at: work.nextAt,
-        action: 'retry',
-        reason: `attempt ${work.attempt} failed: ${work.problem.message}`,
-      })
-      break
-    case 'blocked':
-      steps.push({ at: work.until, action: 'retry', reason: work.problem.message })
-      break
-    case 'waiting-for-person':
-    case 'needs-fixing':
-      // New credentials change things; the same ones do not.
-      if (app.version === work.appVersion) break
-      if (canRefresh(input)) steps.push({ at: now, action: 'retry', reason: 'the credentials have changed' })
-      else steps.push(...renewal(input, served))
-      break
-    case 'idle':
-      steps.push(...renewal(input, served))
-  }
+  // A renewed token that waits to be confirmed is not renewed again meanwhile.
+  if (session.candidate === undefined) steps.push(...attempts(input, served))
 
   if (served && expiry) {
     const doubt = expiry.doubtUntil
@@ -82,6 +63,31 @@ export function plan(input: PlanInput): Step[] {
     steps.push({ at: expiry.at, action: 'end', reason: endReason(input) })
   }
   return steps.sort((a, b) => a.at - b.at)
+}
+
+function attempts(input: PlanInput, served: boolean): Step[] {
+  const { app, now } = input
+  const { work } = input.session
+  switch (work.state) {
+    case 'retrying':
+      return [
+        {
+          at: work.nextAt,
+          action: 'retry',
+          reason: `attempt ${work.attempt} failed: ${work.problem.message}`,
+        },
+      ]
+    case 'blocked':
+      return [{ at: work.until, action: 'retry', reason: work.problem.message }]
+    case 'waiting-for-person':
+    case 'needs-fixing':
+      // New credentials change things; the same ones do not.
+      if (app.version === work.appVersion) return []
+      if (canRefresh(input)) return [{ at: now, action: 'retry', reason: 'the credentials have changed' }]
+      return renewal(input, served)
+    case 'idle':
+      return renewal(input, served)
+  }
 }
 
 /** Whether the account holds all that an unattended renewal needs. */

@@ -4,7 +4,7 @@
  */
 
 import { OpenbellError, type Problem } from '../core/errors.ts'
-import type { AccountRef, Grant, Session, Slot } from '../core/model.ts'
+import type { AccountRef, Grant, Session, Slot, Work } from '../core/model.ts'
 import { dayIn, instant, plus } from '../core/time.ts'
 import { backoffMs } from './backoff.ts'
 import type { EngineDeps } from './deps.ts'
@@ -68,7 +68,9 @@ export class Settler {
     const canName = probesOf(known.broker, slot).some(({ userId }) => userId !== undefined)
     const identityOpen =
       canName && grant.origin !== 'refresh' && pinned !== undefined && grant.brokerUserId === undefined
-    if (oldServes ? grant.origin === 'refresh' || identityOpen : identityOpen) {
+    const { rejectedAt } = known.session
+    const refusedBefore = rejectedAt !== undefined && known.grant?.accessToken.equals(grant.accessToken)
+    if (refusedBefore || (oldServes ? grant.origin === 'refresh' || identityOpen : identityOpen)) {
       return this.#judgeCandidate(known, grant, lease)
     }
 
@@ -238,7 +240,7 @@ export class Settler {
       case 'rejected': {
         const dropped = await this.#drop(known, grant, lease)
         // Some brokers hand over the same token again: then it is the one in use that was refused.
-        if (dropped.grant?.accessToken.equals(grant.accessToken))
+        if (dropped.session.token !== 'dead' && dropped.grant?.accessToken.equals(grant.accessToken))
           return this.#reject(dropped, dropped.grant, probed.problem, lease)
         await this.#journal.write(
           grant.ref,
@@ -270,13 +272,13 @@ export class Settler {
     const promoted = await this.#save(
       known,
       lease,
-      // `work` stays until the broker has accepted: a grant that is refused again must not reset the back-off.
       ({ candidate: _, probe: __, acceptedAt: ___, acceptedBy: ____, rejectedAt: _____, ...session }) => ({
         ...session,
         generation: grant.generation,
         token: 'unproven',
         expiry: grant.expiry,
         renewedAt: now,
+        work: grant.generation > session.generation ? this.#workOn(session.work, grant, known) : session.work,
         // For whoever takes over: should this process end before the broker has answered, nobody else would ask.
         probe: {
           attempt: 0,
@@ -288,6 +290,17 @@ export class Settler {
     )
     await this.#deps.onStep?.('promote', 'after', grant.ref.accountId)
     return promoted
+  }
+
+  /**
+   * What is left of a problem when a newer grant has come. The count of failures stays until the broker has accepted, or
+   * one that is refused again would begin anew; but until its own time has come there is nothing to renew.
+   */
+  #workOn(work: Work, grant: Grant, { broker }: Known): Work {
+    if (work.state !== 'retrying') return { state: 'idle' }
+    const soonest = plus(this.#time.now(broker.id), backoffMs(work.attempt, this.#deps.random))
+    const inTime = plus(grant.expiry.at, -broker.rules.marginMs)
+    return { ...work, nextAt: instant(Math.max(soonest, inTime)) }
   }
 
   async #probe(known: Known, grant: Grant): Promise<Probed> {
@@ -315,7 +328,9 @@ export class Settler {
         token: 'live',
         acceptedAt: probed.at,
         acceptedBy: probed.by,
-        work: settles(before) ? { state: 'idle' } : session.work,
+        // A brake that came on since it was promoted stays: this token says nothing about the next renewal.
+        work:
+          before.acceptedAt === undefined && !('since' in session.work) ? { state: 'idle' } : session.work,
       }),
     )
     if (before.acceptedAt === undefined || before.token !== 'live') {
@@ -497,12 +512,6 @@ export class Settler {
   #isUnused({ generation, candidate, rejected = [] }: Session, newest: number): boolean {
     return newest > generation && newest !== candidate && !rejected.includes(newest)
   }
-}
-
-/** That a token is good says nothing about a renewal that failed after it was obtained. */
-function settles({ acceptedAt, renewedAt, work }: Session): boolean {
-  if (acceptedAt !== undefined) return false
-  return !('since' in work) || renewedAt === undefined || work.since <= renewedAt
 }
 
 function withRejected(session: Session, generation: number): Session {

@@ -35,6 +35,8 @@ export class Model {
   /** Access tokens of which the broker was heard to say so. */
   readonly #accepted = new Set<string>()
   readonly #refused = new Set<string>()
+  /** Handed over, and not probed with success since. */
+  readonly #granted = new Set<string>()
   #lastRefused: string | undefined
   /** Access tokens that must be in the vault for ever. */
   readonly #mustBeKept = new Set<string>()
@@ -112,6 +114,7 @@ export class Model {
     if (outcome === 'granted' && token) {
       this.#mustBeKept.delete(token.access)
       this.#mustBeKept.add(token.access)
+      this.#granted.add(token.access)
       // Handed over anew by the broker itself: what it says now counts.
       if (token.refresh === undefined) this.#spent.delete(secret)
       else this.#spent.delete(token.refresh)
@@ -143,11 +146,11 @@ export class Model {
   }
 
   #probed({ secret: access, outcome }: Arrival): void {
+    if (outcome === 'accepted') this.#accepted.add(access)
     // That an old token is still good says nothing about renewing it.
-    if (outcome === 'accepted' && !this.#accepted.has(access)) {
+    if (outcome === 'accepted' && this.#granted.delete(access)) {
       this.#failures = 0
       this.#notBefore = instant(0)
-      this.#accepted.add(access)
     }
     this.#lastRefused = outcome === 'refused' ? access : undefined
     if (outcome === 'refused') this.#refused.add(access)

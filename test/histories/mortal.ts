@@ -34,16 +34,28 @@ export interface MortalOptions {
   publisher: Publisher
   /** Something that must never happen did. */
   wrong(what: string): void
+  /** Called whenever the keeper begins to wait for something. */
+  stirred(): void
 }
 
 /** One a minute, and some for whatever happens; more are a loop that nothing slows down. */
 const looksAnHour = 800
 
-export function mortal({ number, store, clock, issuer, broker, publisher, wrong }: MortalOptions): Mortal {
+export function mortal({
+  number,
+  store,
+  clock,
+  issuer,
+  broker,
+  publisher,
+  wrong,
+  stirred,
+}: MortalOptions): Mortal {
   let alive = true
   const caller: Caller = { number, isAlive: () => alive }
   const never = <T>() => new Promise<T>(() => undefined)
   const whileAlive = async <T>(work: Promise<T>): Promise<T> => {
+    stirred()
     try {
       const value = await work
       return alive ? value : never()

@@ -15,7 +15,7 @@ import { keyring } from '../../src/stores/envelope.ts'
 import { sealed } from '../../src/stores/sealed.ts'
 import { openSqlite } from '../../src/stores/sqlite/store.ts'
 import { ref, tenantId } from '../rig/engine.ts'
-import { settled, type VirtualClock, virtualClock } from '../rig/virtual-clock.ts'
+import { type VirtualClock, virtualClock } from '../rig/virtual-clock.ts'
 import type { Kind } from './dialects.ts'
 import { type File, file } from './file.ts'
 import { Issuer } from './issuer.ts'
@@ -52,11 +52,12 @@ export class World {
   readonly #skews = new Set<number>([0])
   /** What happened, for the reader of a failure. */
   readonly story: string[] = []
+  #stirs = 0
 
   private constructor(kind: Kind, folder: string) {
     this.kind = kind
     this.#folder = folder
-    this.clock = virtualClock('2026-11-20T04:00:00Z')
+    this.clock = virtualClock('2026-11-20T04:00:00Z', () => this.#rest())
     const { refreshTokens, codesLast } = kind.dialect
     this.model = new Model(refreshTokens, codesLast)
     this.file = file()
@@ -70,7 +71,7 @@ export class World {
     await keeper.addDestination({ id: destination, tenantId, kind: 'file', settings: {} })
     await keeper.addAccount({ ...kind.account, destinations: [destination] })
     await world.logIn('right')
-    await settled()
+    await world.#rest()
     await world.check('the first login')
     return world
   }
@@ -95,16 +96,27 @@ export class World {
       broker: this.kind.broker,
       publisher: this.file.publisher,
       wrong: (what) => this.model.wrong(what),
+      stirred: () => {
+        this.#stirs++
+      },
     })
     this.#pending = 0
     await this.#process.keeper.start()
+  }
+
+  /** Until the keeper has asked for nothing new for a few turns of the event loop; a commit takes one. */
+  async #rest(): Promise<void> {
+    for (let quiet = 0, stirs = -1; quiet < 6; quiet = stirs === this.#stirs ? quiet + 1 : 0) {
+      stirs = this.#stirs
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 
   /** Runs one event of a history, lets everything come to rest that needs no time, and checks all promises. */
   async happen(words: string, event: () => Promise<void> | void): Promise<void> {
     this.story.push(`${iso(this.clock.now()).slice(5, 19).replace('T', ' ')}  ${words}`)
     await event()
-    await settled()
+    await this.#rest()
     if (!this.#process.isAlive()) await this.#bury()
     await this.check(words)
   }
@@ -236,7 +248,7 @@ export class World {
     this.model.died(number, lost && last.how === 'refresh')
     await this.#store.close()
     await this.#begin()
-    await settled()
+    await this.#rest()
   }
 
   async check(after: string, newest = 20): Promise<void> {

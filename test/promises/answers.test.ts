@@ -95,6 +95,26 @@ it('a broker that hands over the same token again and then refuses it is believe
   expect(house.keeper.session(a)?.token).toBe('live')
 })
 
+it('a token that was refused and comes again is not served before the broker has accepted it', async () => {
+  const house = await House.open({ broker: 'repeatable' })
+  await house.begin()
+  await house.clock.advance(2 * minute)
+  house.issuer.killAccess()
+  house.issuer.faults.token.push(...Array.from({ length: 3 }, () => ({ kind: 'same token again' }) as const))
+  // Of the old one, and then nothing of the one that comes again.
+  house.issuer.faults.me.push({ kind: 'late', ms: 0 }, { kind: 'timeout', acts: false })
+  await house.keeper.reportRejected(a, 1)
+  for (let second = 0; second < 60; second++) {
+    await house.clock.advance(1_000)
+    if (house.keeper.session(a)) break
+  }
+  const access = house.keeper.session(a)?.accessToken.expose() ?? ''
+  expect(access === '' || house.issuer.tokenOf(access)?.ended === false).toBe(true)
+  expect(house.requests('token')).toBeLessThanOrEqual(5)
+  await house.clock.advance(5 * minute)
+  expect(house.keeper.session(a)?.token).toBe('live')
+})
+
 it('a token before it that still lives is restored when the new one is refused', async () => {
   const house = await House.open({ broker: 'rotating' })
   await house.begin()

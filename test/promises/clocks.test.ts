@@ -74,3 +74,20 @@ it('an answer that took long says nothing about the time', async () => {
   await house.passing(house.logIn())
   expect(Math.abs(house.keeper.clockOffsets().rotating ?? 0)).toBeLessThan(1_000)
 })
+
+it('a login ends what a refusal began, even when the clocks were set in between', async () => {
+  const house = await House.open({ broker: 'repeatable' })
+  await house.begin()
+  house.issuer.revokeAll()
+  await house.clock.advance(14 * minute)
+  expect((await house.keeper.statusOf(a)).work.state).toBe('waiting-for-person')
+  house.issuer.aheadMs = -2 * hour
+  // The next process hears the new time first.
+  await house.restart()
+  await house.logIn()
+  expect((await house.keeper.statusOf(a)).work.state).toBe('idle')
+  const before = house.requests('token')
+  await house.keeper.editAccount(a, { label: 'again', credentials: {} })
+  await house.clock.advance(5 * minute)
+  expect(house.requests('token') - before).toBeLessThanOrEqual(1)
+})

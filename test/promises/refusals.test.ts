@@ -150,3 +150,19 @@ it('after five refusals from one address nothing more is sent from it, not even 
   await house.keeper.renew(ref('g'), 'person').catch(() => undefined)
   expect(sent()).toBeGreaterThan(5)
 })
+
+it.each(['rotating', 'repeatable'] as const)(
+  'while renewals work and probes do not, one renewal follows the other at its time: $0',
+  async (broker) => {
+    const house = await House.open({ broker })
+    await house.begin()
+    const at = broker === 'rotating' ? hour : 15 * minute
+    house.issuer.faults.token.push({ kind: 'connection refused' })
+    house.issuer.faults.me.push(
+      ...Array.from({ length: 100 }, () => ({ kind: 'garbage', acts: false }) as const),
+    )
+    await house.clock.advance(2 * at)
+    expect(house.requests('token')).toBeLessThanOrEqual(5)
+    expect(house.keeper.session(a)?.token).toBe('unproven')
+  },
+)

@@ -15,7 +15,8 @@ export interface VirtualClock extends Clock {
   sleepers(): number
 }
 
-export function virtualClock(from: string): VirtualClock {
+/** `rest` resolves when nothing runs any more that does not wait for time. */
+export function virtualClock(from: string, rest: () => Promise<void> = settled): VirtualClock {
   let now = instant(Date.parse(from))
   const sleeping = new Set<Sleeper>()
 
@@ -40,16 +41,16 @@ export function virtualClock(from: string): VirtualClock {
 
     async advance(ms) {
       const until = plus(now, ms)
-      await settled()
+      await rest()
       for (;;) {
         const next = [...sleeping].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]
         if (!next) break
         now = instant(Math.max(now, next.at))
         next.wake()
-        await settled()
+        await rest()
       }
       now = until
-      await settled()
+      await rest()
     },
 
     step(ms) {
@@ -59,7 +60,7 @@ export function virtualClock(from: string): VirtualClock {
   }
 }
 
-/** Lets everything run that does not wait for time. */
+/** Lets everything run that does not wait for time. A commit takes a turn of the event loop, a login some thirty. */
 export async function settled(): Promise<void> {
-  for (let round = 0; round < 20; round++) await new Promise((resolve) => setImmediate(resolve))
+  for (let round = 0; round < 50; round++) await new Promise((resolve) => setImmediate(resolve))
 }
